@@ -1,0 +1,75 @@
+/* crypto.h: the few primitives that Reprise itself needs, over libcrypto.
+ *
+ * The TLS protocol is behind tls/; this file is the only other door to the
+ * library, so that the layers below (store, resume) seal, hash and draw random
+ * bytes without knowing it. All functions are callable from any process.
+ */
+#ifndef REPRISE_BASE_CRYPTO_H
+#define REPRISE_BASE_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#define CRYPTO_KEY_LEN 32
+#define CRYPTO_NONCE_LEN 12
+#define CRYPTO_TAG_LEN 16
+#define CRYPTO_HASH_LEN 32
+
+/* Fills buf from the library's CSPRNG (fork-safe). Never fails: it ends the
+ * process rather than return predictable bytes. */
+void crypto_random(void *buf, size_t len);
+
+/* Overwrites a secret in a way that the compiler keeps. */
+void crypto_wipe(void *buf, size_t len);
+
+/* Compares in a time that depends on len only. */
+bool crypto_equal(const void *a, const void *b, size_t len);
+
+/* True when all len bytes are zero, in a time that depends on len only. */
+bool crypto_is_zero(const void *buf, size_t len);
+
+/* SHA-256 of the data. */
+void crypto_hash(struct bytes data, uint8_t out[static CRYPTO_HASH_LEN]);
+
+/* Derives a key: HMAC-SHA256(key, label || context), both parts of fixed length
+ * by their caller, so that no two contexts of one label run into each other. */
+void crypto_derive(const uint8_t key[static CRYPTO_KEY_LEN], const char *label,
+                   struct bytes context, uint8_t out[static CRYPTO_KEY_LEN]);
+
+/* SipHash-2-4: where an attacker can choose what is indexed. */
+uint64_t crypto_siphash(const uint64_t key[static 2], struct bytes data);
+
+/* AES-256-GCM under one key. The expanded key lies within the object, so that
+ * the owner chooses where in memory it is (see secret_alloc). */
+#define CRYPTO_AEAD_BYTES 640
+struct crypto_aead {
+    _Alignas(16) uint8_t state[CRYPTO_AEAD_BYTES];
+};
+
+/* Prepares a context. Returns 0, or -1 when the library refuses. */
+int crypto_aead_init(struct crypto_aead *aead, const uint8_t key[static CRYPTO_KEY_LEN]);
+
+/* Wipes it. A zeroed or wiped context may be given. */
+void crypto_aead_fini(struct crypto_aead *aead);
+
+/* Writes in.len + CRYPTO_TAG_LEN bytes to out. The nonce must never be used
+ * twice under the key. Returns 0 or -1. */
+int crypto_aead_seal(const struct crypto_aead *aead, const uint8_t nonce[static CRYPTO_NONCE_LEN],
+                     struct bytes ad, struct bytes in, uint8_t *out);
+
+/* Writes in.len - CRYPTO_TAG_LEN bytes to out when the tag is right; returns
+ * 0, or -1 with nothing of use in out. */
+int crypto_aead_open(const struct crypto_aead *aead, const uint8_t nonce[static CRYPTO_NONCE_LEN],
+                     struct bytes ad, struct bytes in, uint8_t *out);
+
+/* Memory for secrets of this process: zeroed, locked, kept out of core dumps,
+ * on pages of its own. Returns null when the system refuses (see ulimit -l). */
+void *secret_alloc(size_t len);
+
+/* Wipes and gives back what secret_alloc(len) returned; null is allowed. */
+void secret_free(void *secret, size_t len);
+
+#endif

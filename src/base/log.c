@@ -1,0 +1,265 @@
+/* log.c: see log.h. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define LOG_BUFFER_BYTES 65536
+#define LOG_TAIL 3 /* what ends a line: a brace, a newline, and room for a NUL */
+
+static struct {
+    int fd;
+    bool json;
+    bool buffered;
+    uint32_t rate;      /* lines a second; 0: no limit */
+    uint64_t tokens_ns; /* a bucket of one second, counted in nanoseconds */
+    uint64_t filled_ns; /* when the bucket was last filled */
+    uint64_t dropped;
+    size_t used;
+    char buffer[LOG_BUFFER_BYTES];
+} logger = { .fd = STDERR_FILENO };
+
+void log_open(int fd, bool json) {
+    logger.fd = fd;
+    logger.json = json;
+}
+
+void log_set_rate(uint32_t lines_per_s) {
+    logger.rate = lines_per_s;
+    logger.tokens_ns = NS_PER_S;
+    logger.filled_ns = clock_mono_ns();
+}
+
+void log_set_buffered(bool buffered) {
+    logger.buffered = buffered;
+}
+
+/* Appends to the line if all of it fits, leaving room for the tail. */
+static bool line_put(struct log_line *line, const char *text, size_t len) {
+    if (len > sizeof(line->text) - LOG_TAIL - line->len) {
+        return false;
+    }
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
+    return true;
+}
+
+static bool line_put_char(struct log_line *line, char c) {
+    return line_put(line, &c, 1);
+}
+
+static bool is_bare(struct bytes value) {
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.data[i];
+        if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\') {
+            return false;
+        }
+    }
+    return value.len > 0;
+}
+
+/* Writes the value within quotes. Bytes that are not printable ASCII are written
+ * as \u00XX in both forms: what a client sends must not steer a terminal. */
+static bool line_put_quoted(struct log_line *line, struct bytes value) {
+    bool ok = line_put_char(line, '"');
+    for (size_t i = 0; ok && i < value.len; i++) {
+        uint8_t c = value.data[i];
+        if (c == '"' || c == '\\') {
+            ok = line_put_char(line, '\\') && line_put_char(line, (char)c);
+        } else if (c < ' ' || c >= 0x7f) {
+            char hex[8];
+            int n = snprintf(hex, sizeof(hex), "\\u%04x", c);
+            ok = line_put(line, hex, (size_t)n);
+        } else {
+            ok = line_put_char(line, (char)c);
+        }
+    }
+    return ok && line_put_char(line, '"');
+}
+
+static bool line_put_key(struct log_line *line, const char *key) {
+    size_t len = strlen(key);
+    if (line->json) {
+        return (line->len == 1 || line_put_char(line, ',')) && line_put_char(line, '"') &&
+               line_put(line, key, len) && line_put(line, "\":", 2);
+    }
+    return (line->len == 0 || line_put_char(line, ' ')) && line_put(line, key, len) &&
+           line_put_char(line, '=');
+}
+
+/* A field that does not fit is taken back whole. */
+static void line_field(struct log_line *line, const char *key, struct bytes value, bool number) {
+    size_t before = line->len;
+    bool ok = line_put_key(line, key);
+    if (ok && (number || (!line->json && is_bare(value)))) {
+        ok = line_put(line, (const char *)value.data, value.len);
+    } else if (ok) {
+        ok = line_put_quoted(line, value);
+    }
+    if (!ok) {
+        line->len = before;
+        line->full = true;
+    }
+}
+
+void log_start(struct log_line *line, const char *event) {
+    line->json = logger.json;
+    line->full = false;
+    line->len = 0;
+    if (line->json) {
+        line_put_char(line, '{');
+    }
+    uint64_t now_ms = clock_wall_ms();
+    time_t now_s = (time_t)(now_ms / MS_PER_S);
+    struct tm tm;
+    gmtime_r(&now_s, &tm);
+    char stamp[40];
+    size_t n = strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(stamp + n, sizeof(stamp) - n, ".%03uZ", (unsigned)(now_ms % MS_PER_S));
+    log_text(line, "time", stamp);
+    log_text(line, "event", event);
+}
+
+void log_text(struct log_line *line, const char *key, const char *value) {
+    if (value) {
+        log_bytes(line, key, (struct bytes){ (const uint8_t *)value, strlen(value) });
+    }
+}
+
+void log_bytes(struct log_line *line, const char *key, struct bytes value) {
+    if (value.len > 0) {
+        line_field(line, key, value, false);
+    }
+}
+
+void log_hex(struct log_line *line, const char *key, struct bytes value) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t hex[2 * 64];
+    if (value.len == 0) {
+        return;
+    }
+    size_t len = value.len < sizeof(hex) / 2 ? value.len : sizeof(hex) / 2;
+    for (size_t i = 0; i < len; i++) {
+        hex[2 * i] = (uint8_t)digits[value.data[i] >> 4];
+        hex[2 * i + 1] = (uint8_t)digits[value.data[i] & 15];
+    }
+    line_field(line, key, (struct bytes){ hex, 2 * len }, false);
+}
+
+void log_u64(struct log_line *line, const char *key, uint64_t value) {
+    char text[24];
+    int n = snprintf(text, sizeof(text), "%" PRIu64, value);
+    line_field(line, key, (struct bytes){ (const uint8_t *)text, (size_t)n }, true);
+}
+
+void log_ms(struct log_line *line, const char *key, uint64_t ns) {
+    char text[32];
+    uint64_t us = ns / 1000;
+    int n = snprintf(text, sizeof(text), "%" PRIu64 ".%03u", us / 1000, (unsigned)(us % 1000));
+    line_field(line, key, (struct bytes){ (const uint8_t *)text, (size_t)n }, true);
+}
+
+/* True when a write of up to PIPE_BUF bytes will not block. */
+static bool log_ready(void) {
+    struct pollfd p = { .fd = logger.fd, .events = POLLOUT };
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+/* Writes whole lines in pieces that a pipe takes at once. Returns what was written. */
+static size_t log_put(const char *text, size_t len) {
+    size_t done = 0;
+    while (done < len) {
+        size_t piece = len - done;
+        if (piece > LOG_LINE_MAX) {
+            piece = LOG_LINE_MAX;
+            while (piece > 0 && text[done + piece - 1] != '\n') {
+                piece--;
+            }
+        }
+        if (piece == 0 || !log_ready()) {
+            break;
+        }
+        ssize_t n = write(logger.fd, text + done, piece);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            break;
+        }
+        done += (size_t)n;
+    }
+    return done;
+}
+
+void log_flush(void) {
+    if (logger.used == 0) {
+        return;
+    }
+    size_t done = log_put(logger.buffer, logger.used);
+    memmove(logger.buffer, logger.buffer + done, logger.used - done);
+    logger.used -= done;
+}
+
+void log_write(struct log_line *line) {
+    if (line->json) {
+        line->text[line->len++] = '}';
+    }
+    line->text[line->len++] = '\n';
+    if (!logger.buffered) {
+        log_put(line->text, line->len);
+        return;
+    }
+    if (line->len > sizeof(logger.buffer) - logger.used) {
+        log_flush();
+    }
+    if (line->len > sizeof(logger.buffer) - logger.used) {
+        logger.dropped++;
+        return;
+    }
+    memcpy(logger.buffer + logger.used, line->text, line->len);
+    logger.used += line->len;
+}
+
+void log_write_limited(struct log_line *line, uint64_t now_ns) {
+    if (logger.rate > 0) {
+        uint64_t cost_ns = NS_PER_S / logger.rate;
+        uint64_t tokens_ns = logger.tokens_ns + (now_ns - logger.filled_ns);
+        logger.tokens_ns = tokens_ns < NS_PER_S ? tokens_ns : NS_PER_S;
+        logger.filled_ns = now_ns;
+        if (logger.tokens_ns < cost_ns) {
+            logger.dropped++;
+            return;
+        }
+        logger.tokens_ns -= cost_ns;
+    }
+    if (logger.dropped > 0) {
+        struct log_line lost;
+        log_start(&lost, "log-dropped");
+        log_text(&lost, "level", "warning");
+        log_u64(&lost, "lines", logger.dropped);
+        logger.dropped = 0;
+        log_write(&lost);
+    }
+    log_write(line);
+}
+
+void log_event(enum log_level level, const char *event, const char *fmt, ...) {
+    static const char *const names[] = { "info", "warning", "error" };
+    char message[ERR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    struct log_line line;
+    log_start(&line, event);
+    log_text(&line, "level", names[level]);
+    log_text(&line, "message", message);
+    log_write(&line);
+}

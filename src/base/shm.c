@@ -1,0 +1,70 @@
+/* shm.c: see shm.h. */
+#include "base/shm.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Applies what a secret mapping needs; each mapping needs it anew. */
+static int shm_protect_secret(void *base, size_t len, struct err *err) {
+    if (mlock(base, len) != 0) {
+        return err_set_errno(err, errno, "cannot lock %zu bytes in memory for keys (see ulimit -l)",
+                             len);
+    }
+    if (madvise(base, len, MADV_DONTDUMP) != 0) {
+        return err_set_errno(err, errno, "cannot keep keys out of core dumps");
+    }
+    return 0;
+}
+
+int shm_create(struct shm *shm, const char *name, size_t len, bool secret, struct err *err) {
+    *shm = (struct shm){ .fd = -1, .len = len };
+    shm->fd = memfd_create(name, MFD_CLOEXEC);
+    if (shm->fd < 0) {
+        return err_set_errno(err, errno, "cannot create shared memory '%s'", name);
+    }
+    if (ftruncate(shm->fd, (off_t)len) != 0) {
+        err_set_errno(err, errno, "cannot size shared memory '%s' to %zu bytes", name, len);
+        goto fail;
+    }
+    void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, shm->fd, 0);
+    if (base == MAP_FAILED) {
+        err_set_errno(err, errno, "cannot map shared memory '%s' of %zu bytes", name, len);
+        goto fail;
+    }
+    shm->base = base;
+    if (secret && shm_protect_secret(base, len, err) != 0) {
+        goto fail;
+    }
+    return 0;
+fail:
+    shm_close(shm);
+    return -1;
+}
+
+void shm_close(struct shm *shm) {
+    if (shm->base) {
+        munmap(shm->base, shm->len);
+        shm->base = NULL;
+    }
+    if (shm->fd >= 0) {
+        close(shm->fd);
+        shm->fd = -1;
+    }
+}
+
+int shm_make_readonly(struct shm *shm, struct err *err) {
+    void *base = mmap(NULL, shm->len, PROT_READ, MAP_SHARED, shm->fd, 0);
+    if (base == MAP_FAILED) {
+        return err_set_errno(err, errno, "cannot map shared memory read-only");
+    }
+    if (shm_protect_secret(base, shm->len, err) != 0) {
+        munmap(base, shm->len);
+        return -1;
+    }
+    munmap(shm->base, shm->len);
+    shm->base = base;
+    close(shm->fd);
+    shm->fd = -1;
+    return 0;
+}
