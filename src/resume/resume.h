@@ -1,0 +1,80 @@
+/* resume.h: from a ClientHello to a verdict: what is offered, what the stores
+ * hold of it, and what resume_decide says; and from a finished handshake to what
+ * is kept of it.
+ *
+ * Every worker has one `struct resume`. The verdict is known before the TLS
+ * library sees the first byte; it only carries it out.
+ */
+#ifndef REPRISE_RESUME_RESUME_H
+#define REPRISE_RESUME_RESUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "resume/decide.h"
+#include "resume/sealer.h"
+
+/* A worker's means. The scratch holds sessions in clear: it lies in memory from
+ * secret_alloc. */
+struct resume {
+    struct sealer *sealer;          /* borrowed */
+    struct resume_scratch *scratch; /* borrowed */
+};
+
+struct resume_scratch {
+    uint8_t opened[CACHE_RECORD_MAX];  /* the offered session, until the next look-up */
+    uint8_t sealed[CACHE_RECORD_MAX];  /* an entry from or for the cache */
+    uint8_t encoded[CACHE_RECORD_MAX]; /* a record about to be sealed */
+};
+
+/* What one handshake may resume and what becomes of it. */
+struct resume_verdict {
+    enum resume_by offered; /* how a session was offered; NONE: not at all */
+    enum resume_action action;
+    enum reason reason;
+    enum policy_part part; /* with REASON_POLICY_CHANGED */
+    bool renew;            /* resumed, and better given a new ticket */
+    bool has_key;          /* the two below are set */
+    struct sealer_key key; /* the offered ticket's */
+    struct bytes session;  /* to resume: the library's bytes, in scratch; until the next call */
+    /* What a record made in this handshake carries over from the one resumed. */
+    uint16_t flags;
+    uint16_t cipher;
+    uint64_t first_ms;
+    uint64_t issued_ms;
+    uint32_t lifetime_s;
+    uint64_t client_chain_expiry_s;
+};
+
+/* Looks up what the hello offers and decides. `cache` is the profile's (null when
+ * its tick box is off). query->by is set here. */
+void resume_look_up(struct resume *resume, struct cache *cache, struct resume_query *query,
+                    struct resume_verdict *verdict);
+
+/* What a handshake settled, to make a record of. */
+struct resume_made {
+    const struct policy *policy;
+    enum resume_by kind;
+    uint16_t protocol;
+    uint16_t cipher;
+    bool ems;
+    struct bytes server_name; /* lower case */
+    struct bytes alpn;
+    struct bytes session; /* the library's bytes */
+    uint64_t now_ms;
+    uint64_t client_chain_expiry_s;       /* of a full handshake; 0 without a client certificate */
+    const struct resume_verdict *resumed; /* the verdict that this handshake resumed by, or null */
+};
+
+/* Seals a ticket (kind TICKET or PSK). out takes resume_ticket_max(session.len).
+ * Returns its length, or 0 when there is no key or the session is too large. */
+size_t resume_make_ticket(struct resume *resume, const struct resume_made *made, uint8_t *out,
+                          struct sealer_key *key);
+size_t resume_ticket_max(size_t session_len);
+
+/* Puts a session into the cache under `id` (kind SESSION_ID or PSK_STATEFUL).
+ * Returns 0, or -1 when it is too large or no key is there. */
+int resume_store(struct resume *resume, struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
+                 const struct resume_made *made);
+
+#endif

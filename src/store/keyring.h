@@ -1,0 +1,79 @@
+/* keyring.h: the ticket keys, in shared memory: written by the keeper, read by workers.
+ *
+ * A key lives through: NEXT (known, opens, does not seal yet), CURRENT (seals
+ * and opens), RETIRED (opens only), then it is wiped and its place is EMPTY. A
+ * key is in the ring before it seals, so that whoever shares the ring can open
+ * its first ticket. Beside the ring lies the key under which cache records are
+ * sealed; it lives as long as the region.
+ *
+ * The keeper alone writes, under a sequence number that is odd meanwhile;
+ * readers copy and look whether it moved. A keeper that dies while writing
+ * leaves it odd: readers then keep the copy that they have, and the next keeper
+ * repairs the ring.
+ *
+ * Threat: whoever reads these bytes opens every ticket of their time. The region
+ * is locked in memory, kept out of dumps, and read-only in workers.
+ */
+#ifndef REPRISE_STORE_KEYRING_H
+#define REPRISE_STORE_KEYRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/crypto.h"
+
+#define KEYRING_NAME_LEN 16
+#define KEYRING_SLOTS 256
+
+enum keyring_state { KEY_EMPTY, KEY_NEXT, KEY_CURRENT, KEY_RETIRED };
+
+struct keyring_key {
+    uint8_t name[KEYRING_NAME_LEN];
+    uint8_t secret[CRYPTO_KEY_LEN];
+    uint32_t state; /* enum keyring_state */
+    uint32_t reserved;
+    uint64_t made_s;       /* times are seconds since 1970 */
+    uint64_t current_s;    /* since when it seals; 0 while NEXT */
+    uint64_t retired_s;    /* since when it only opens; 0 before */
+    uint64_t open_until_s; /* when it is wiped; 0 while not retired */
+};
+
+struct keyring; /* lies in shared memory */
+
+/* What a reader copies out. Holds secrets: wipe after use. */
+struct keyring_snapshot {
+    uint64_t generation;
+    uint8_t cache_secret[CRYPTO_KEY_LEN];
+    unsigned count;
+    struct keyring_key keys[KEYRING_SLOTS]; /* the non-empty ones, in no order */
+};
+
+/* Bytes of shared memory to provide. */
+size_t keyring_bytes(void);
+
+/* Fills zeroed shared memory with the cache's key, a CURRENT and a NEXT key.
+ * Master only, before any reader. */
+void keyring_init(struct keyring *ring, uint64_t now_s);
+
+/* What keyring_tick did. */
+struct keyring_change {
+    bool rotated;     /* NEXT became CURRENT */
+    unsigned wiped;   /* keys whose time was over */
+    unsigned crowded; /* keys wiped before their time, because the ring was full */
+    uint8_t current[KEYRING_NAME_LEN];
+};
+
+/* Does what is due at now_s: rotates when CURRENT has sealed for encrypt_s, lets
+ * a retired key open for open_s more, wipes those past it. A clock set back
+ * rotates nothing. Keeper only. */
+struct keyring_change keyring_tick(struct keyring *ring, uint64_t now_s, uint32_t encrypt_s,
+                                   uint32_t open_s);
+
+/* Changes whenever the ring does; odd while it is being written. Cheap: one load. */
+uint64_t keyring_generation(const struct keyring *ring);
+
+/* Copies the ring's keys. Returns 0, or -1 when the ring is being written or a
+ * write was cut short: the reader keeps what it has and tries again later. */
+int keyring_read(const struct keyring *ring, struct keyring_snapshot *out);
+
+#endif
