@@ -1,0 +1,33 @@
+/* control.h: the control socket: a Unix stream socket that takes one line and
+ * answers with text. Only the service's own user (and root) can connect: the
+ * socket's file has mode 0600, and the peer's user is checked.
+ *
+ * In: "VERB [json]\n". Out: "ok\n" and the answer, or "error: TEXT\n".
+ */
+#ifndef REPRISE_ADMIN_CONTROL_H
+#define REPRISE_ADMIN_CONTROL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "net/loop.h"
+
+struct control;
+
+/* Does what `verb` asks and writes the answer to `out`. Returns 0, or -1 with err set. */
+typedef int control_handler(void *arg, const char *verb, bool json, FILE *out, struct err *err);
+
+/* Listens on `path`, making its folder if needed. A socket file that nobody
+ * listens on is replaced; one that somebody does is an error. Returns an owned
+ * object, or null. Master. */
+struct control *control_open(const char *path, struct loop *loop, control_handler *handler,
+                             void *arg, struct err *err);
+
+/* Removes the socket's file and frees; null is allowed. */
+void control_close(struct control *control);
+
+/* In a child process: closes the descriptor and leaves the file alone. */
+void control_close_in_child(struct control *control);
+
+#endif

@@ -1,0 +1,48 @@
+/* check.c: `reprise check`: would this configuration be taken? */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "config/config.h"
+#include "tls/check.h"
+
+static const char *plural(size_t count) {
+    return count == 1 ? "" : "s";
+}
+
+static int check_file(const char *file, bool print) {
+    struct err err = { 0 };
+    struct config *config = config_load(file, &err);
+    if (!config || tls_check_config(config, &err) != 0) {
+        config_free(config);
+        fprintf(stderr, "%s\n", err.text);
+        return CMD_FAILED;
+    }
+    if (print) {
+        config_print(config, stdout);
+    } else {
+        printf("%s: ok, %zu virtual server%s, %zu profile%s, %zu pool%s\n", file,
+               config->vserver_count, plural(config->vserver_count), config->profile_count,
+               plural(config->profile_count), config->pool_count, plural(config->pool_count));
+    }
+    config_free(config);
+    return CMD_OK;
+}
+
+int cmd_check(int argc, char **argv) {
+    static const struct option options[] = {
+        { "print", no_argument, NULL, 'p' },
+        { NULL, 0, NULL, 0 },
+    };
+    bool print = false;
+    for (int option; (option = getopt_long(argc, argv, "p", options, NULL)) != -1;) {
+        if (option != 'p') {
+            return cmd_wrong_option("check");
+        }
+        print = true;
+    }
+    if (argc - optind != 1) {
+        return cmd_wrong_usage("check", "expected one file");
+    }
+    return check_file(argv[optind], print);
+}

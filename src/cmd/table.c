@@ -1,0 +1,118 @@
+/* table.c: the table of subcommands, see cmd.h. */
+#include <string.h>
+
+#include "cmd/cmd.h"
+
+static const struct cmd_text run_options[] = {
+    { "-c, --config FILE", "The configuration. Without it a demonstration runs, with no file to "
+                           "write: see reprise.conf(5) for how to go on from there." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text run_examples[] = {
+    { "reprise run", "A demonstration on 127.0.0.1:8443; it prints what to try." },
+    { "reprise run -c /etc/reprise/reprise.conf", "The service." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text check_options[] = {
+    { "-p, --print", "Print the effective configuration, defaults filled in." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text check_examples[] = {
+    { "reprise check /etc/reprise/reprise.conf", "Before a reload." },
+    { "reprise check --print reprise.conf", "What is in force, defaults included." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text ctl_options[] = {
+    { "-s, --socket SOCKET", "The service's control socket." },
+    { "-c, --config FILE",
+      "Take the control socket from this configuration. Without -s and -c it is "
+      "/run/reprise/control.sock for root, and "
+      "$XDG_RUNTIME_DIR/reprise/control.sock for other users." },
+    { "-j, --json", "Ask for the answer as JSON." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text ctl_examples[] = {
+    { "reprise ctl reload", "Read the configuration again; a wrong one changes nothing." },
+    { "reprise ctl -s /tmp/control.sock status", "What the service is doing." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text docs_examples[] = {
+    { "reprise docs man build/man", "Write the manual pages into that folder." },
+    { "reprise docs configuration", "Print docs/CONFIGURATION.md." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text nothing[] = { { NULL, NULL } };
+
+const struct cmd cmd_table[] = {
+    { .name = "run",
+      .run = cmd_run,
+      .summary = "run the service, or a demonstration of it",
+      .synopsis = "[-c FILE]",
+      .description =
+          "Terminates TLS and passes the connections on to TCP backends. Clients resume their "
+          "sessions, from a cache that the service keeps or from tickets that they keep "
+          "themselves.\n"
+          "SIGHUP reads the configuration again: session cache and ticket keys stay, "
+          "connections go on, and a wrong file changes nothing. SIGTERM lets connections "
+          "finish, for drain-timeout at most, and ends.",
+      .options = run_options,
+      .examples = run_examples,
+      .failure = "the configuration is wrong, or the service could not start" },
+    { .name = "check",
+      .run = cmd_check,
+      .summary = "check a configuration",
+      .synopsis = "[--print] FILE",
+      .description =
+          "Reads the configuration and everything that it names, as `reprise run` would, and says "
+          "whether it would be taken. What is wrong is told as `FILE:LINE: what is wrong, what was "
+          "expected`.",
+      .options = check_options,
+      .examples = check_examples,
+      .failure = "the configuration is wrong" },
+    { .name = "ctl",
+      .run = cmd_ctl,
+      .summary = "tell a running service to reload, or ask how it is",
+      .synopsis = "[-s SOCKET | -c FILE] [--json] reload | status",
+      .description = "Sends one command to the control socket of a running service and prints its "
+                     "answer.",
+      .options = ctl_options,
+      .examples = ctl_examples,
+      .failure = "no service was reached, or it could not do what was asked" },
+    { .name = "docs",
+      .run = cmd_docs,
+      .summary = "write the manual (for packagers)",
+      .synopsis = "man DIR | configuration",
+      .description = "Writes what the program knows of its own commands, directives and reasons.",
+      .options = nothing,
+      .examples = docs_examples,
+      .failure = "a file could not be written",
+      .for_packagers = true },
+    { .name = "demonstration",
+      .run = cmd_demonstration,
+      .summary = "the demonstration backend (started by `reprise run`)",
+      .synopsis = "",
+      .description =
+          "Serves HTTP on the socket that is standard input. `reprise run` starts it for "
+          "pools with `demonstration: on`; it is of no use by hand.",
+      .options = nothing,
+      .examples = nothing,
+      .failure = "standard input is no listening socket",
+      .for_packagers = true },
+    { .name = NULL },
+};
+
+const struct cmd *cmd_find(const char *name) {
+    for (const struct cmd *cmd = cmd_table; cmd->name; cmd++) {
+        if (strcmp(cmd->name, name) == 0) {
+            return cmd;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,707 @@
+/* conn.c: see conn.h. */
+#include "proxy/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "proxy/report.h"
+#include "wire/limits.h"
+#include "wire/proxy_v2.h"
+
+/* A client or backend that has said its last may keep the other direction open
+ * this long without a byte. */
+#define HALF_CLOSED_IDLE_NS (30 * NS_PER_S)
+/* Rounds of one connection in one turn of the loop, before others have theirs. */
+#define RELAY_ROUNDS 8
+
+#define ALERT_UNEXPECTED_MESSAGE 10
+#define ALERT_RECORD_OVERFLOW 22
+#define ALERT_INTERNAL_ERROR 80
+#define ALERT_UNRECOGNIZED_NAME 112
+
+static void conn_relay(struct conn *conn);
+static void conn_connect(struct conn *conn);
+
+static const char *const close_words[CLOSE_COUNT] = {
+#define CONN_CLOSE(id, word) [CLOSE_##id] = word,
+#include "proxy/close.def"
+#undef CONN_CLOSE
+};
+
+const char *conn_close_word(enum conn_close why) {
+    return close_words[why];
+}
+
+/* --- backlog ------------------------------------------------------------- */
+
+static size_t backlog_len(const struct backlog *b) {
+    return b->end - b->at;
+}
+
+static void backlog_free(struct backlog *b) {
+    free(b->data);
+    *b = (struct backlog){ 0 };
+}
+
+/* Appends; returns 0, or -1 without memory. */
+static int backlog_add(struct backlog *b, struct bytes data) {
+    if (b->cap - b->end < data.len) {
+        size_t cap = backlog_len(b) + data.len;
+        uint8_t *grown = malloc(cap);
+        if (!grown) {
+            return -1;
+        }
+        memcpy(grown, b->data + b->at, b->data ? backlog_len(b) : 0);
+        free(b->data);
+        *b = (struct backlog){ grown, 0, (uint32_t)backlog_len(b), (uint32_t)cap };
+    }
+    memcpy(b->data + b->end, data.data, data.len);
+    b->end += (uint32_t)data.len;
+    return 0;
+}
+
+/* --- sockets ------------------------------------------------------------- */
+
+static void side_close(struct conn_side *side) {
+    if (side->io.fd >= 0) {
+        close(side->io.fd);
+        side->io.fd = -1;
+        side->io.events = 0;
+    }
+    backlog_free(&side->out);
+}
+
+/* Sends data, keeping in the side's backlog what the socket does not take.
+ * Returns 0, or -1 when the socket failed. */
+static int side_send(struct conn *conn, struct conn_side *side, struct bytes data) {
+    if (data.len == 0) {
+        return 0;
+    }
+    size_t sent = 0;
+    if (!side->blocked) {
+        ssize_t n = send(side->io.fd, data.data, data.len, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            return -1;
+        }
+        sent = n > 0 ? (size_t)n : 0;
+    }
+    if (sent == data.len) {
+        return 0;
+    }
+    side->blocked = true;
+    if (loop_change(&conn->worker->loop, &side->io, EPOLLIN | EPOLLRDHUP | EPOLLOUT) != 0) {
+        return -1;
+    }
+    return backlog_add(&side->out, (struct bytes){ data.data + sent, data.len - sent });
+}
+
+/* Sends what waits. Returns 0, or -1 when the socket failed. */
+static int side_flush(struct conn_side *side) {
+    struct backlog *b = &side->out;
+    while (!side->blocked && backlog_len(b) > 0) {
+        ssize_t n = send(side->io.fd, b->data + b->at, backlog_len(b), MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno != EAGAIN) {
+            return -1;
+        }
+        if (n < 0 || (size_t)n < backlog_len(b)) {
+            side->blocked = true;
+        }
+        b->at += n > 0 ? (uint32_t)n : 0;
+    }
+    if (b->data && backlog_len(b) == 0) {
+        backlog_free(b);
+    }
+    return 0;
+}
+
+enum side_read { READ_DATA, READ_NOTHING, READ_EOF, READ_BROKEN };
+
+static enum side_read side_receive(struct conn_side *side, uint8_t *buf, size_t cap, size_t *len) {
+    ssize_t n = recv(side->io.fd, buf, cap, 0);
+    if (n < 0 && errno == EINTR) {
+        return READ_NOTHING; /* still readable: tried again in the next round */
+    }
+    if (n < 0) {
+        side->readable = false;
+        return errno == EAGAIN ? READ_NOTHING : READ_BROKEN;
+    }
+    if (n == 0) {
+        side->readable = false;
+        return READ_EOF;
+    }
+    /* Less than asked for: the socket is empty, and epoll tells of what comes
+     * next; unless the end is already there, of which it has told. */
+    if ((size_t)n < cap && !side->hangup) {
+        side->readable = false;
+    }
+    *len = (size_t)n;
+    return READ_DATA;
+}
+
+/* Sends what the library has put into the worker's out buffer. */
+static int conn_send_sealed(struct conn *conn) {
+    struct tls_io *io = &conn->worker->tls.io;
+    struct bytes data = { io->out, io->out_len };
+    io->out_len = 0;
+    return side_send(conn, &conn->client, data);
+}
+
+/* --- ending -------------------------------------------------------------- */
+
+static void conn_free_task(struct loop_task *task) {
+    struct conn *conn = (struct conn *)((char *)task - offsetof(struct conn, task));
+    free(conn);
+}
+
+/* A session whose connection broke is not resumed by ID (R18); one that ended
+ * without close_notify only unless strict-resume forbids it. */
+static void conn_settle_session(struct conn *conn) {
+    const struct tls_profile *profile = conn->tls.profile;
+    bool strict = profile && profile->config->strict_resume;
+    if (conn->tls.failure == TLS_FAILURE_ERROR || (strict && !tls_conn_ended_cleanly(&conn->tls))) {
+        tls_conn_forget_session(&conn->tls);
+    }
+}
+
+void conn_close(struct conn *conn, enum conn_close why) {
+    if (conn->state == CONN_CLOSED) {
+        return;
+    }
+    conn_settle_session(conn);
+    report_log(conn, why);
+    counter_add(conn->worker->counters, COUNT_HANDSHAKES_FAILED, conn->state != CONN_OPEN);
+    conn->state = CONN_CLOSED;
+    if (conn->member != POOL_NONE) {
+        pool_count(conn->accepter->pool, conn->member, -1);
+    }
+    /* An end by force is passed on as one: the peer must not take what it has
+     * for all there was. */
+    if (why == CLOSE_CLIENT_RESET || why == CLOSE_TLS_ERROR || why == CLOSE_RENEGOTIATION) {
+        struct linger now = { .l_onoff = 1 };
+        if (conn->backend.io.fd >= 0) {
+            setsockopt(conn->backend.io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        }
+    }
+    side_close(&conn->client);
+    side_close(&conn->backend);
+    backlog_free(&conn->hello);
+    loop_timer_stop(&conn->timer);
+    tls_conn_free(&conn->tls);
+    *conn->link = conn->next;
+    if (conn->next) {
+        conn->next->link = conn->link;
+    }
+    worker_conn_gone(conn->worker);
+    conn->task.run = conn_free_task;
+    loop_later(&conn->worker->loop, &conn->task);
+}
+
+/* A fatal alert in the clear, for a hello that gets no TLS object. */
+static void conn_send_alert(struct conn *conn, uint8_t alert) {
+    const uint8_t record[] = { 21, 3, 3, 0, 2, 2, alert };
+    if (send(conn->client.io.fd, record, sizeof(record), MSG_NOSIGNAL) < 0) {
+        return; /* it is closed next in any case */
+    }
+}
+
+static void conn_fail_hello(struct conn *conn, uint8_t alert, enum conn_close why,
+                            const char *error) {
+    conn->error = error;
+    conn_send_alert(conn, alert);
+    conn_close(conn, why);
+}
+
+/* --- handshake ----------------------------------------------------------- */
+
+static void conn_set_idle(struct conn *conn) {
+    uint64_t idle_ns = conn->tls.profile->config->idle_timeout_ms * NS_PER_MS;
+    if ((conn->client.eof || conn->backend.eof) && idle_ns > HALF_CLOSED_IDLE_NS) {
+        idle_ns = HALF_CLOSED_IDLE_NS;
+    }
+    loop_timer_set(&conn->worker->loop, &conn->timer, conn->worker->loop.now_ns + idle_ns);
+}
+
+static void conn_opened(struct conn *conn) {
+    conn->handshake_ns = clock_mono_ns() - conn->accepted_ns;
+    conn->state = CONN_OPEN;
+    report_count(conn);
+    conn_connect(conn);
+}
+
+static void conn_handshake(struct conn *conn) {
+    conn->worker->tls.now_ms = clock_wall_ms();
+    enum tls_status status = tls_conn_handshake(&conn->tls);
+    if (conn_send_sealed(conn) != 0) {
+        conn_close(conn, CLOSE_CLIENT_RESET);
+        return;
+    }
+    if (status == TLS_FAILED) {
+        conn->error = conn->tls.error;
+        conn_close(conn, CLOSE_HANDSHAKE_FAILED);
+    } else if (status == TLS_DONE) {
+        conn_opened(conn);
+    }
+}
+
+/* The whole hello is there: choose the profile, decide, begin. */
+static void conn_start(struct conn *conn, const struct hello *hello) {
+    struct worker *worker = conn->worker;
+    uint8_t name[WIRE_SERVER_NAME_MAX];
+    size_t name_len = sni_normalise(hello->server_name, name);
+    const struct config_profile *profile =
+        sni_find(conn->accepter->sni, (struct bytes){ name, name_len });
+    if (!profile) {
+        conn_fail_hello(conn, ALERT_UNRECOGNIZED_NAME, CLOSE_UNKNOWN_NAME,
+                        "no profile for this server name");
+        return;
+    }
+    worker->tls.now_ms = clock_wall_ms();
+    struct tls_start start = {
+        .profile = tls_set_find(worker->gen->tls, profile),
+        .cache = generation_cache(worker->gen, profile),
+        .hello = hello,
+        .server_name = { name, name_len },
+    };
+    uint8_t alert = ALERT_INTERNAL_ERROR;
+    loop_timer_set(&worker->loop, &conn->timer,
+                   conn->accepted_ns + profile->handshake_timeout_ms * NS_PER_MS);
+    if (tls_conn_start(&conn->tls, &worker->tls, &start, &alert) != TLS_DONE) {
+        conn_fail_hello(conn, alert, CLOSE_HANDSHAKE_FAILED, conn->tls.error);
+        return;
+    }
+    conn->state = CONN_HANDSHAKE;
+}
+
+/* Looks for a ClientHello in all bytes received so far. Sets the library's input
+ * to them when it is there. */
+static void conn_hello(struct conn *conn, struct bytes received) {
+    struct worker *worker = conn->worker;
+    static uint8_t joined[WIRE_HELLO_MAX];
+    struct bytes all = received;
+    if (conn->hello.data) {
+        if (backlog_add(&conn->hello, received) != 0) {
+            conn_close(conn, CLOSE_NO_MEMORY);
+            return;
+        }
+        all = (struct bytes){ conn->hello.data, conn->hello.end };
+    }
+    struct hello hello;
+    uint8_t alert = ALERT_UNEXPECTED_MESSAGE;
+    switch (hello_scan(all, joined, &hello, NULL, &alert)) {
+    case HELLO_COMPLETE:
+        worker->tls.io.in = all;
+        conn_start(conn, &hello);
+        break;
+    case HELLO_NEED_MORE:
+        if (all.len > WIRE_HELLO_STREAM_MAX) {
+            conn_fail_hello(conn, ALERT_RECORD_OVERFLOW, CLOSE_HANDSHAKE_FAILED, "hello too large");
+        } else if (!conn->hello.data && backlog_add(&conn->hello, received) != 0) {
+            conn_close(conn, CLOSE_NO_MEMORY);
+        }
+        break;
+    case HELLO_NOT_TLS:
+        conn_fail_hello(conn, ALERT_UNEXPECTED_MESSAGE, CLOSE_NOT_TLS, "no TLS record");
+        break;
+    case HELLO_TOO_LARGE:
+        conn_fail_hello(conn, ALERT_RECORD_OVERFLOW, CLOSE_HANDSHAKE_FAILED, "hello too large");
+        break;
+    case HELLO_MALFORMED:
+        conn_fail_hello(conn, alert, CLOSE_HANDSHAKE_FAILED, "malformed hello");
+        break;
+    }
+}
+
+/* --- relaying ------------------------------------------------------------ */
+
+/* Decrypts all that the library has been given. Plaintext waits in the backend's
+ * backlog when it can't be sent. Returns false when the connection has ended. */
+static bool conn_decrypt(struct conn *conn) {
+    struct worker *worker = conn->worker;
+    size_t total = 0;
+    enum tls_status status = TLS_DONE;
+    while (status == TLS_DONE && total < WORKER_PLAIN_BYTES) {
+        size_t len = 0;
+        status = tls_conn_read(&conn->tls, worker->plain + total, WORKER_PLAIN_BYTES - total, &len);
+        total += len;
+    }
+    conn->bytes_in += total;
+    struct bytes plain = { worker->plain, total };
+    int rc = conn->connected ? side_send(conn, &conn->backend, plain)
+                             : (total > 0 ? backlog_add(&conn->backend.out, plain) : 0);
+    if (rc != 0) {
+        conn_close(conn, CLOSE_BACKEND_RESET);
+        return false;
+    }
+    if (conn_send_sealed(conn) != 0) { /* an alert, or the answer to a key update */
+        conn_close(conn, CLOSE_CLIENT_RESET);
+        return false;
+    }
+    if (status == TLS_EOF) {
+        conn->client.eof = true;
+    } else if (status == TLS_FAILED) {
+        bool reneg = conn->tls.failure == TLS_FAILURE_RENEGOTIATION;
+        conn->error = conn->tls.error;
+        counter_add(conn->worker->counters, COUNT_RENEGOTIATIONS_REFUSED, reneg);
+        conn_close(conn, reneg ? CLOSE_RENEGOTIATION : CLOSE_TLS_ERROR);
+        return false;
+    }
+    return true;
+}
+
+/* One receive from the client and all that follows from it. Returns false when
+ * the connection has ended. */
+static bool conn_read_client(struct conn *conn) {
+    struct worker *worker = conn->worker;
+    size_t len = 0;
+    switch (side_receive(&conn->client, worker->receive, WORKER_RECEIVE_BYTES, &len)) {
+    case READ_NOTHING:
+        return true;
+    case READ_BROKEN:
+        conn_close(conn, conn->state == CONN_OPEN ? CLOSE_CLIENT_RESET : CLOSE_CLIENT_GONE);
+        return false;
+    case READ_EOF:
+        /* Without close_notify: passed on as an end; the log can't tell more. */
+        conn->client.eof = true;
+        if (conn->state != CONN_OPEN) {
+            conn_close(conn, CLOSE_CLIENT_GONE);
+            return false;
+        }
+        return true;
+    case READ_DATA:
+        break;
+    }
+    struct bytes received = { worker->receive, len };
+    worker->tls.io.in = received;
+    if (conn->state == CONN_HELLO) {
+        worker->tls.io.in = (struct bytes){ 0 };
+        conn_hello(conn, received);
+    }
+    if (conn->state == CONN_HANDSHAKE) {
+        conn_handshake(conn);
+    }
+    if (conn->state == CONN_OPEN && !conn_decrypt(conn)) {
+        return false;
+    }
+    if (conn->state != CONN_HELLO) {
+        backlog_free(&conn->hello); /* the library has taken what it held */
+    }
+    return conn->state != CONN_CLOSED;
+}
+
+static bool conn_read_backend(struct conn *conn) {
+    struct worker *worker = conn->worker;
+    size_t len = 0;
+    switch (side_receive(&conn->backend, worker->receive, WORKER_RECEIVE_BYTES, &len)) {
+    case READ_NOTHING:
+        return true;
+    case READ_BROKEN:
+        conn_close(conn, CLOSE_BACKEND_RESET);
+        return false;
+    case READ_EOF:
+        conn->backend.eof = true;
+        return true;
+    case READ_DATA:
+        break;
+    }
+    conn->bytes_out += len;
+    worker->tls.io.in = (struct bytes){ 0 };
+    if (tls_conn_write(&conn->tls, (struct bytes){ worker->receive, len }) != TLS_DONE) {
+        conn->error = conn->tls.error;
+        conn_close(conn, CLOSE_TLS_ERROR);
+        return false;
+    }
+    if (conn_send_sealed(conn) != 0) {
+        conn_close(conn, CLOSE_CLIENT_RESET);
+        return false;
+    }
+    return true;
+}
+
+/* Passes on the ends: what one side has finished is finished to the other once
+ * all before it is sent. Returns false when the connection has ended. */
+static bool conn_pass_ends(struct conn *conn) {
+    if (conn->client.eof && !conn->backend.shut && conn->connected &&
+        backlog_len(&conn->backend.out) == 0) {
+        conn->backend.shut = true;
+        if (!conn->backend.eof) {
+            shutdown(conn->backend.io.fd, SHUT_WR);
+        }
+    }
+    if (conn->backend.eof && !conn->client.shut && backlog_len(&conn->client.out) == 0) {
+        conn->client.shut = true;
+        tls_conn_close_notify(&conn->tls);
+        if (conn_send_sealed(conn) != 0) {
+            conn_close(conn, CLOSE_CLIENT_RESET);
+            return false;
+        }
+        if (!conn->client.eof && backlog_len(&conn->client.out) == 0) {
+            shutdown(conn->client.io.fd, SHUT_WR);
+        }
+    }
+    if (conn->client.shut && conn->backend.shut && backlog_len(&conn->client.out) == 0) {
+        conn_close(conn, CLOSE_DONE);
+        return false;
+    }
+    return true;
+}
+
+/* True when reading from `from` may go on: nothing waits for the other side. */
+static bool may_read(const struct conn_side *from, const struct conn_side *to) {
+    return from->readable && !from->eof && backlog_len(&to->out) == 0;
+}
+
+static bool conn_relay_round(struct conn *conn) {
+    if (side_flush(&conn->client) != 0) {
+        conn_close(conn, CLOSE_CLIENT_RESET);
+        return false;
+    }
+    if (conn->connected && side_flush(&conn->backend) != 0) {
+        conn_close(conn, CLOSE_BACKEND_RESET);
+        return false;
+    }
+    if (may_read(&conn->client, &conn->backend) && !conn_read_client(conn)) {
+        return false;
+    }
+    if (conn->connected && may_read(&conn->backend, &conn->client) && !conn_read_backend(conn)) {
+        return false;
+    }
+    return conn->state != CONN_OPEN || conn_pass_ends(conn);
+}
+
+static bool may_flush(const struct conn_side *side) {
+    return !side->blocked && backlog_len(&side->out) > 0;
+}
+
+static bool conn_has_work(const struct conn *conn) {
+    return may_read(&conn->client, &conn->backend) || may_flush(&conn->client) ||
+           (conn->connected &&
+            (may_read(&conn->backend, &conn->client) || may_flush(&conn->backend)));
+}
+
+static void conn_again(struct loop_task *task) {
+    struct conn *conn = (struct conn *)((char *)task - offsetof(struct conn, task));
+    conn_relay(conn);
+}
+
+static void conn_relay(struct conn *conn) {
+    for (int round = 0; round < RELAY_ROUNDS; round++) {
+        if (!conn_relay_round(conn)) {
+            return;
+        }
+        if (!conn_has_work(conn)) {
+            break;
+        }
+    }
+    if (conn->state == CONN_OPEN && !conn->connecting) {
+        conn_set_idle(conn);
+    }
+    if (conn_has_work(conn)) {
+        conn->task.run = conn_again;
+        loop_later(&conn->worker->loop, &conn->task);
+    }
+}
+
+static void side_note(struct conn_side *side, uint32_t events) {
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        side->readable = true;
+    }
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        side->hangup = true;
+    }
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        side->blocked = false;
+    }
+}
+
+static void client_on_event(struct loop_io *io, uint32_t events) {
+    struct conn *conn = (struct conn *)((char *)io - offsetof(struct conn, client.io));
+    side_note(&conn->client, events);
+    conn_relay(conn);
+}
+
+/* --- the backend --------------------------------------------------------- */
+
+static void conn_connected(struct conn *conn) {
+    conn->connecting = false;
+    conn->connected = true;
+    conn->connect_ns = clock_mono_ns() - conn->connect_start_ns;
+    uint8_t header[PROXY_V2_MAX];
+    size_t len = 0;
+    if (conn->accepter->pool->config->proxy_protocol == PROXY_PROTOCOL_V2 ||
+        conn->accepter->pool->config->demonstration) {
+        len = report_proxy_header(conn, header, sizeof(header));
+    }
+    /* The header goes first, with what the client has already sent behind it. */
+    struct backlog waiting = conn->backend.out;
+    conn->backend.out = (struct backlog){ 0 };
+    int rc = 0;
+    if (len > 0 && backlog_len(&waiting) == 0) {
+        rc = side_send(conn, &conn->backend, (struct bytes){ header, len });
+    } else if (backlog_len(&waiting) > 0) {
+        rc = len > 0 ? backlog_add(&conn->backend.out, (struct bytes){ header, len }) : 0;
+        if (rc == 0) {
+            rc = backlog_add(&conn->backend.out,
+                             (struct bytes){ waiting.data + waiting.at, backlog_len(&waiting) });
+        }
+    }
+    backlog_free(&waiting);
+    if (rc != 0) {
+        conn_close(conn, CLOSE_BACKEND_RESET);
+        return;
+    }
+    conn_set_idle(conn);
+}
+
+/* Lets go of the member tried last. */
+static void conn_leave_member(struct conn *conn) {
+    if (conn->backend.io.fd >= 0) {
+        close(conn->backend.io.fd);
+        conn->backend.io.fd = -1;
+        conn->backend.io.events = 0;
+    }
+    conn->backend.readable = conn->backend.hangup = conn->backend.blocked = false;
+    conn->connecting = false;
+    pool_count(conn->accepter->pool, conn->member, -1);
+    counter_add(conn->worker->counters, COUNT_BACKEND_FAILED, 1);
+}
+
+static void backend_on_event(struct loop_io *io, uint32_t events) {
+    struct conn *conn = (struct conn *)((char *)io - offsetof(struct conn, backend.io));
+    if (conn->connecting) {
+        int error = 0;
+        socklen_t len = sizeof(error);
+        if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
+            conn_leave_member(conn);
+            conn_connect(conn);
+            return;
+        }
+        conn_connected(conn);
+        if (conn->state == CONN_CLOSED) {
+            return;
+        }
+    }
+    side_note(&conn->backend, events);
+    conn_relay(conn);
+}
+
+/* Begins a connect to the picked member. Returns 0, or -1 when it failed at once. */
+static int conn_try_member(struct conn *conn) {
+    const struct config_address *to = &conn->accepter->pool->members[conn->member].address;
+    struct loop *loop = &conn->worker->loop;
+    int one = 1;
+    int fd = socket(to->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    conn->backend.io.fd = fd;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    int rc = connect(fd, (const struct sockaddr *)&to->addr, to->addr_len);
+    if (rc != 0 && errno != EINPROGRESS) {
+        return -1;
+    }
+    conn->connecting = rc != 0;
+    uint32_t events = EPOLLIN | EPOLLRDHUP | (rc != 0 ? EPOLLOUT : 0u);
+    if (loop_add(loop, &conn->backend.io, events, false) != 0) {
+        return -1;
+    }
+    if (rc != 0) {
+        uint64_t timeout_ns = conn->accepter->pool->config->connect_timeout_ms * NS_PER_MS;
+        loop_timer_set(loop, &conn->timer, loop->now_ns + timeout_ns);
+    } else {
+        conn_connected(conn);
+    }
+    return 0;
+}
+
+/* Tries members until one is being connected to, or none is left to try. */
+static void conn_connect(struct conn *conn) {
+    struct pool *pool = conn->accepter->pool;
+    size_t last = conn->member;
+    conn->connect_start_ns = conn->connect_start_ns ? conn->connect_start_ns : clock_mono_ns();
+    while (conn->tries <= pool->config->connect_retries) {
+        conn->tries++;
+        size_t member = pool_pick(pool, last);
+        if (member == POOL_NONE) {
+            member = pool_pick(pool, POOL_NONE); /* the only one: once more */
+        }
+        conn->member = last = member;
+        pool_count(pool, member, 1);
+        if (conn_try_member(conn) == 0) {
+            return;
+        }
+        conn_leave_member(conn);
+    }
+    conn->member = POOL_NONE;
+    conn->error = "no backend took the connection";
+    tls_conn_close_notify(&conn->tls);
+    if (conn_send_sealed(conn) == 0) {
+        shutdown(conn->client.io.fd, SHUT_WR);
+    }
+    conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
+}
+
+static void conn_on_timer(struct loop_timer *timer) {
+    struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+    if (conn->state != CONN_OPEN) {
+        conn_close(conn, CLOSE_HANDSHAKE_TIMEOUT);
+    } else if (conn->connecting) {
+        conn_leave_member(conn);
+        conn_connect(conn);
+    } else {
+        tls_conn_close_notify(&conn->tls);
+        if (conn_send_sealed(conn) == 0) {
+            conn->client.shut = true;
+        }
+        conn_close(conn, CLOSE_IDLE_TIMEOUT);
+    }
+}
+
+/* --- beginning ----------------------------------------------------------- */
+
+/* The longest handshake-timeout is not known before the name is; until then the
+ * virtual server's first profile stands for all. */
+static uint64_t hello_timeout_ns(const struct accepter *accepter) {
+    const struct config_vserver *vserver = accepter->listener->vserver;
+    const struct config_profile *profile =
+        vserver->default_profile ? vserver->default_profile : vserver->profiles[0];
+    return profile->handshake_timeout_ms * NS_PER_MS;
+}
+
+void conn_accept(struct accepter *accepter, int fd, const union conn_address *address) {
+    struct worker *worker = accepter->worker;
+    struct conn *conn = calloc(1, sizeof(*conn));
+    if (!conn) {
+        close(fd);
+        return;
+    }
+    conn->worker = worker;
+    conn->accepter = accepter;
+    conn->client.io = (struct loop_io){ .fd = fd, .on_event = client_on_event };
+    conn->backend.io = (struct loop_io){ .fd = -1, .on_event = backend_on_event };
+    conn->timer.on_timer = conn_on_timer;
+    conn->member = POOL_NONE;
+    conn->address = *address;
+    conn->id = ++worker->next_id;
+    conn->accepted_ns = worker->loop.now_ns;
+    if (loop_add(&worker->loop, &conn->client.io, EPOLLIN | EPOLLRDHUP, false) != 0) {
+        close(fd);
+        free(conn);
+        return;
+    }
+    conn->next = worker->conns;
+    conn->link = &worker->conns;
+    if (conn->next) {
+        conn->next->link = &conn->next;
+    }
+    worker->conns = conn;
+    worker_conn_added(worker);
+    loop_timer_set(&worker->loop, &conn->timer, conn->accepted_ns + hello_timeout_ns(accepter));
+}

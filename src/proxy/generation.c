@@ -1,0 +1,360 @@
+/* generation.c: see generation.h. */
+#include "proxy/generation.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LISTEN_BACKLOG 4096
+
+/* --- listeners ----------------------------------------------------------- */
+
+static bool same_address(const struct config_address *a, const struct config_address *b) {
+    return a->addr_len == b->addr_len && memcmp(&a->addr, &b->addr, a->addr_len) == 0;
+}
+
+static int socket_open(struct listener *l, const struct sockaddr *addr, socklen_t len,
+                       struct err *err) {
+    int one = 1;
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return err_set_errno(err, errno, "cannot create a socket for %s", l->address.text);
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0 ||
+        (addr->sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 || /* inherited */
+        bind(fd, addr, len) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
+        err_set_errno(err, errno, "cannot listen on %s", l->address.text);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* SO_REUSEPORT would let a second instance of the service share the port, and
+ * the two would take clients from each other: a socket without it looks first
+ * whether the address is free. */
+static int address_probe(const struct listener *l, struct err *err) {
+    const struct sockaddr *addr = (const struct sockaddr *)&l->address.addr;
+    int one = 1;
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return err_set_errno(err, errno, "cannot create a socket for %s", l->address.text);
+    }
+    int rc = 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        (addr->sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0) ||
+        bind(fd, addr, l->address.addr_len) != 0) {
+        rc = err_set_errno(err, errno, "cannot listen on %s", l->address.text);
+    }
+    close(fd);
+    return rc;
+}
+
+/* Opens the sockets that are not there yet; the first settles the port. */
+static int listener_open(struct listener *l, size_t wanted, struct err *err) {
+    if (l->socket_count >= wanted) {
+        return 0;
+    }
+    if (l->socket_count == 0 && address_probe(l, err) != 0) {
+        return -1;
+    }
+    int *sockets = realloc(l->sockets, wanted * sizeof(*sockets));
+    if (!sockets) {
+        return err_set(err, "no memory for %zu sockets", wanted);
+    }
+    l->sockets = sockets;
+    while (l->socket_count < wanted) {
+        bool first = l->socket_count == 0;
+        const struct sockaddr *addr =
+            (const struct sockaddr *)(first ? &l->address.addr : &l->bound);
+        int fd = socket_open(l, addr, l->address.addr_len, err);
+        if (fd < 0) {
+            return -1;
+        }
+        l->sockets[l->socket_count++] = fd;
+        if (first) {
+            l->bound_len = sizeof(l->bound);
+            if (getsockname(fd, (struct sockaddr *)&l->bound, &l->bound_len) != 0) {
+                return err_set_errno(err, errno, "cannot read the address of %s", l->address.text);
+            }
+        }
+    }
+    return 0;
+}
+
+static const struct listener *find_listener(const struct generation *gen,
+                                            const struct config_address *address) {
+    for (size_t i = 0; gen && i < gen->listener_count; i++) {
+        if (same_address(&gen->listeners[i].address, address)) {
+            return &gen->listeners[i];
+        }
+    }
+    return NULL;
+}
+
+/* The old generation's sockets are used as they are: the same descriptors. */
+static int listener_init(struct listener *l, const struct config_vserver *vserver,
+                         const struct config_address *address, const struct generation *old,
+                         struct err *err) {
+    const struct listener *have = find_listener(old, address);
+    l->vserver = vserver;
+    l->address = *address;
+    l->address.text = strdup(address->text);
+    if (!l->address.text) {
+        return err_set(err, "no memory for a listener");
+    }
+    if (have) {
+        l->sockets = malloc(have->socket_count * sizeof(*l->sockets));
+        if (!l->sockets) {
+            return err_set(err, "no memory for a listener");
+        }
+        memcpy(l->sockets, have->sockets, have->socket_count * sizeof(*l->sockets));
+        l->socket_count = have->socket_count;
+        l->bound = have->bound;
+        l->bound_len = have->bound_len;
+    }
+    return 0;
+}
+
+static int listeners_init(struct generation *gen, const struct generation *old, struct err *err) {
+    const struct config *config = gen->config;
+    size_t count = 0;
+    for (size_t v = 0; v < config->vserver_count; v++) {
+        count += config->vservers[v].listen_count;
+    }
+    gen->listeners = calloc(count + 1, sizeof(*gen->listeners));
+    if (!gen->listeners) {
+        return err_set(err, "no memory for %zu listeners", count);
+    }
+    for (size_t v = 0; v < config->vserver_count; v++) {
+        const struct config_vserver *vserver = &config->vservers[v];
+        for (size_t a = 0; a < vserver->listen_count; a++) {
+            struct listener *l = &gen->listeners[gen->listener_count++];
+            if (listener_init(l, vserver, &vserver->listen[a], old, err) != 0 ||
+                listener_open(l, config->workers, err) != 0) {
+                struct err why = *err;
+                err_clear(err);
+                return err_set(err, "%s:%u: %s", config->file, vserver->line, why.text);
+            }
+        }
+    }
+    return 0;
+}
+
+static bool socket_is_in(const struct generation *gen, int fd) {
+    for (size_t i = 0; gen && i < gen->listener_count; i++) {
+        for (size_t s = 0; s < gen->listeners[i].socket_count; s++) {
+            if (gen->listeners[i].sockets[s] == fd) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void listeners_fini(struct generation *gen, const struct generation *keep) {
+    for (size_t i = 0; i < gen->listener_count; i++) {
+        struct listener *l = &gen->listeners[i];
+        for (size_t s = 0; s < l->socket_count; s++) {
+            if (!socket_is_in(keep, l->sockets[s])) {
+                close(l->sockets[s]);
+            }
+        }
+        free(l->sockets);
+        free(l->address.text);
+    }
+    free(gen->listeners);
+}
+
+/* --- caches -------------------------------------------------------------- */
+
+static bool wants_cache(const struct config_profile *p) {
+    return p->session_cache && p->cache_size > 0;
+}
+
+static void cache_region_release(struct cache_region *region) {
+    if (!region || --region->users > 0) {
+        return;
+    }
+    for (size_t i = 0; i < region->count; i++) {
+        free(region->slots[i].profile);
+    }
+    free(region->slots);
+    shm_close(&region->shm);
+    free(region);
+}
+
+static struct cache_slot *cache_region_find(const struct cache_region *region,
+                                            const char *profile) {
+    for (size_t i = 0; region && i < region->count; i++) {
+        if (strcmp(region->slots[i].profile, profile) == 0) {
+            return &region->slots[i];
+        }
+    }
+    return NULL;
+}
+
+static bool cache_region_fits(const struct cache_region *region, const struct config *config) {
+    size_t wanted = 0;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct config_profile *p = &config->profiles[i];
+        if (wants_cache(p)) {
+            const struct cache_slot *slot = cache_region_find(region, p->name);
+            if (!slot || slot->sessions != p->cache_size) {
+                return false;
+            }
+            wanted++;
+        }
+    }
+    return region && region->count == wanted;
+}
+
+static size_t cache_room(uint32_t sessions) {
+    return (cache_layout_bytes(sessions) + 4095) / 4096 * 4096;
+}
+
+/* Lays out a new region and copies what profiles of the same name had. */
+static int cache_region_fill(struct cache_region *region, const struct config *config,
+                             const struct cache_region *old, struct err *err) {
+    size_t total = 4096;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        total += wants_cache(&config->profiles[i]) ? cache_room(config->profiles[i].cache_size) : 0;
+    }
+    if (shm_create(&region->shm, "reprise-cache", total, false, err) != 0) {
+        return -1;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct config_profile *p = &config->profiles[i];
+        if (!wants_cache(p)) {
+            continue;
+        }
+        struct cache_slot *slot = &region->slots[region->count++];
+        slot->profile = strdup(p->name);
+        slot->sessions = p->cache_size;
+        slot->cache = (struct cache *)((char *)region->shm.base + at);
+        at += cache_room(p->cache_size);
+        if (!slot->profile || cache_init(slot->cache, slot->sessions, err) != 0) {
+            return err_set(err, "no memory for a session cache");
+        }
+        const struct cache_slot *before = cache_region_find(old, p->name);
+        if (before) {
+            cache_copy(slot->cache, before->cache);
+        }
+    }
+    return 0;
+}
+
+static int caches_init(struct generation *gen, const struct generation *old, struct err *err) {
+    struct cache_region *have = old ? old->caches : NULL;
+    if (have && cache_region_fits(have, gen->config)) {
+        have->users++;
+        gen->caches = have;
+        return 0;
+    }
+    struct cache_region *region = calloc(1, sizeof(*region));
+    struct cache_slot *slots = calloc(gen->config->profile_count + 1, sizeof(*slots));
+    if (!region || !slots) {
+        free(region);
+        free(slots);
+        return err_set(err, "no memory for session caches");
+    }
+    region->shm.fd = -1;
+    region->users = 1;
+    region->slots = slots;
+    gen->caches = region;
+    return cache_region_fill(region, gen->config, have, err);
+}
+
+struct cache *generation_cache(const struct generation *gen, const struct config_profile *profile) {
+    if (!wants_cache(profile)) {
+        return NULL;
+    }
+    const struct cache_slot *slot = cache_region_find(gen->caches, profile->name);
+    return slot ? slot->cache : NULL;
+}
+
+/* --- backends ------------------------------------------------------------ */
+
+static int backends_init(struct generation *gen, struct err *err) {
+    const struct config *config = gen->config;
+    size_t members = 0;
+    gen->pool_first_member = calloc(config->pool_count + 1, sizeof(*gen->pool_first_member));
+    if (!gen->pool_first_member) {
+        return err_set(err, "no memory for pools");
+    }
+    for (size_t i = 0; i < config->pool_count; i++) {
+        gen->pool_first_member[i] = members;
+        members += config->pools[i].demonstration ? 1 : config->pools[i].member_count;
+    }
+    struct backend_state *b = &gen->backends;
+    size_t counts = (size_t)config->workers * (members + 1);
+    if (shm_create(&b->shm, "reprise-backends",
+                   members * sizeof(*b->members) + counts * sizeof(*b->connections), false,
+                   err) != 0) {
+        return -1;
+    }
+    b->member_count = members;
+    b->members = b->shm.base;
+    b->connections = (_Atomic uint32_t *)(b->members + members);
+    b->clients = b->connections + (size_t)config->workers * members;
+    return 0;
+}
+
+/* --- the whole ----------------------------------------------------------- */
+
+static int sni_init(struct generation *gen, struct err *err) {
+    const struct config *config = gen->config;
+    gen->sni = calloc(config->vserver_count + 1, sizeof(struct sni_table *));
+    for (size_t i = 0; gen->sni && i < config->vserver_count; i++) {
+        gen->sni[i] = sni_new(&config->vservers[i]);
+        if (!gen->sni[i]) {
+            return err_set(err, "no memory for server names");
+        }
+    }
+    return gen->sni ? 0 : err_set(err, "no memory for server names");
+}
+
+struct generation *generation_new(struct config *config, const struct generation *old,
+                                  struct err *err) {
+    struct generation *gen = calloc(1, sizeof(*gen));
+    if (!gen) {
+        config_free(config);
+        err_set(err, "no memory for a configuration");
+        return NULL;
+    }
+    gen->config = config;
+    gen->number = old ? old->number + 1 : 1;
+    gen->backends.shm.fd = -1;
+    gen->tls = tls_set_load(config, err);
+    if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, err) != 0 ||
+        caches_init(gen, old, err) != 0 || listeners_init(gen, old, err) != 0) {
+        generation_free(gen, old);
+        return NULL;
+    }
+    return gen;
+}
+
+void generation_free(struct generation *gen, const struct generation *newer) {
+    if (!gen) {
+        return;
+    }
+    listeners_fini(gen, newer);
+    cache_region_release(gen->caches);
+    shm_close(&gen->backends.shm);
+    for (size_t i = 0; gen->sni && i < gen->config->vserver_count; i++) {
+        sni_free(gen->sni[i]);
+    }
+    free(gen->sni);
+    free(gen->pool_first_member);
+    tls_set_free(gen->tls);
+    config_free(gen->config);
+    free(gen);
+}

@@ -1,0 +1,99 @@
+/* generation.h: all that one loaded configuration comes to: what the master
+ * builds before it forks workers, and what they then read.
+ *
+ * A reload builds a whole new generation beside the old one; only when it is
+ * complete do workers of the new one start and those of the old one drain.
+ * Sockets, caches and keys are carried over from one to the next.
+ */
+#ifndef REPRISE_PROXY_GENERATION_H
+#define REPRISE_PROXY_GENERATION_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/shm.h"
+#include "config/config.h"
+#include "proxy/sni.h"
+#include "stats/counters.h"
+#include "store/cache.h"
+#include "store/keyring.h"
+#include "tls/context.h"
+
+#define WORKERS_MAX 256
+
+/* One address: a socket for each worker, all bound to it (SO_REUSEPORT). They
+ * stay open while any worker lives, so that neither a worker's death nor a
+ * reload loses connections that wait to be accepted. */
+struct listener {
+    const struct config_vserver *vserver; /* borrowed */
+    struct config_address address;        /* copied; text owned; as configured */
+    struct sockaddr_storage bound;        /* with the real port */
+    socklen_t bound_len;
+    int *sockets; /* owned */
+    size_t socket_count;
+};
+
+/* State of the backends in shared memory: rows written by one worker each. */
+struct member_state {
+    _Atomic uint32_t down;  /* by the health check */
+    _Atomic uint32_t fails; /* in a row; or successes in a row while down */
+};
+
+struct backend_state {
+    struct shm shm;
+    struct member_state *members;  /* [members] */
+    _Atomic uint32_t *connections; /* [workers][members] */
+    _Atomic uint32_t *clients;     /* [workers]: connections that each worker has */
+    size_t member_count;
+};
+
+/* The caches of all profiles in one region, with what tells whether a reload may
+ * keep it. Counted: two generations may share one. */
+struct cache_region {
+    struct shm shm;
+    unsigned users;
+    size_t count;
+    struct cache_slot {
+        char *profile; /* owned name */
+        uint32_t sessions;
+        struct cache *cache; /* within the region */
+    } * slots;               /* owned */
+};
+
+/* What outlives generations. Made once by the master. */
+struct shared {
+    struct shm keyring_shm;
+    struct keyring *keyring; /* within it */
+    struct shm counters_shm;
+    struct counters *counters; /* [WORKERS_MAX] */
+};
+
+struct generation {
+    unsigned number;
+    struct config *config;      /* owned */
+    struct tls_set *tls;        /* owned */
+    struct sni_table **sni;     /* owned; by virtual server */
+    struct listener *listeners; /* owned; their sockets may come from the last generation */
+    size_t listener_count;
+    struct cache_region *caches; /* counted */
+    struct backend_state backends;
+    size_t *pool_first_member;  /* owned; by pool: its members' place in backends */
+    struct config_address demo; /* where the demonstration backend listens; text borrowed from
+                                   the master; null: nowhere */
+};
+
+/* The cache of a profile, or null when its tick box is off. */
+struct cache *generation_cache(const struct generation *gen, const struct config_profile *profile);
+
+/* Builds a generation from `config`, which it takes over in every case. `old` may
+ * be null; its sockets and caches are taken over where they fit, and it stays
+ * whole until generation_free. Returns null with `err` set and everything as
+ * before. Master only. */
+struct generation *generation_new(struct config *config, const struct generation *old,
+                                  struct err *err);
+
+/* Frees what no newer generation (may be null) took over. Master only. */
+void generation_free(struct generation *gen, const struct generation *newer);
+
+#endif

@@ -1,0 +1,792 @@
+/* master.c: see master.h. */
+#include "proxy/master.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/demo.h"
+#include "proxy/generation.h"
+#include "proxy/privilege.h"
+#include "proxy/worker.h"
+
+#define READY_TIMEOUT_NS (20 * NS_PER_S)
+#define RESTART_DELAY_NS NS_PER_S /* for a worker that died within it of its start */
+#define KILL_GRACE_NS (5 * NS_PER_S)
+#define PROCESSES_MAX (4 * WORKERS_MAX)
+
+enum role { ROLE_WORKER, ROLE_KEEPER, ROLE_DEMO };
+
+static const char *const role_words[] = { "worker", "keeper", "demonstration" };
+
+struct process {
+    pid_t pid; /* 0: free */
+    enum role role;
+    unsigned index;      /* of a worker */
+    unsigned generation; /* of a worker */
+    bool ending;         /* has been told to end */
+    uint64_t started_ns;
+    uint64_t kill_ns; /* when `ending` is over */
+};
+
+struct master {
+    struct loop loop;
+    struct master_options options;
+    struct generation *gen;
+    struct shared shared;
+    struct privilege_user user;
+    struct process processes[PROCESSES_MAX];
+    struct loop_io signals;
+    struct loop_timer timer;   /* once a second */
+    bool restart[WORKERS_MAX]; /* workers to start again on the next tick */
+    bool restart_keeper;
+    bool restart_demo;
+    bool stopping;
+    int log_fd;    /* owned; standard error is not closed */
+    int keylog_fd; /* owned; -1: none */
+    int demo_fd;   /* owned; -1: none */
+    int self_fd;   /* owned: this program's file, to run the demonstration from */
+    struct config_address demo_address;
+};
+
+/* One a process; reachable from here for as long as it runs. */
+static struct master the_master;
+
+struct loop *master_loop(struct master *master) {
+    return &master->loop;
+}
+
+const struct config *master_config(const struct master *master) {
+    return master->gen->config;
+}
+
+/* --- children ------------------------------------------------------------ */
+
+static struct process *process_find(struct master *m, pid_t pid) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        if (m->processes[i].pid == pid) {
+            return &m->processes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct process *process_of_role(struct master *m, enum role role) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct process *p = &m->processes[i];
+        if (p->pid != 0 && p->role == role && !p->ending) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static void process_end(struct process *p, int sig, uint64_t grace_ns) {
+    p->ending = true;
+    p->kill_ns = clock_mono_ns() + grace_ns;
+    kill(p->pid, sig);
+}
+
+/* In the child: lets go of what is the master's. */
+static void child_begin(struct master *m) {
+    close(m->loop.epoll_fd);
+    close(m->signals.fd);
+    if (m->options.in_child) {
+        m->options.in_child(m->options.arg);
+    }
+}
+
+static void child_drop(struct master *m, pid_t parent) {
+    struct err err = { 0 };
+    if (privilege_drop(&m->user, parent, &err) != 0) {
+        log_event(LOG_ERROR, "privileges", "%s", err.text);
+        exit(1);
+    }
+}
+
+static void child_worker(struct master *m, unsigned index, pid_t parent, int ready_fd) {
+    struct err err = { 0 };
+    if (shm_make_readonly(&m->shared.keyring_shm, &err) != 0) {
+        log_event(LOG_ERROR, "worker", "%s", err.text);
+        exit(1);
+    }
+    m->shared.keyring = m->shared.keyring_shm.base;
+    child_drop(m, parent);
+    struct worker_start start = { .gen = m->gen,
+                                  .shared = &m->shared,
+                                  .index = index,
+                                  .ready_fd = ready_fd,
+                                  .keylog_fd = m->keylog_fd };
+    exit(worker_run(&start));
+}
+
+/* How long a retired key must open: as long as the longest ticket made under it. */
+static uint32_t keys_open_s(const struct config *config) {
+    uint32_t longest_s = 1;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct config_profile *p = &config->profiles[i];
+        if (p->ticket_timeout_s > longest_s) {
+            longest_s = p->ticket_timeout_s;
+        }
+    }
+    return longest_s;
+}
+
+static void child_keeper(struct master *m, pid_t parent) {
+    const struct config *config = m->gen->config;
+    child_drop(m, parent);
+    exit(m->options.keeper(m->shared.keyring, config->ticket_key_encrypt_s, keys_open_s(config)));
+}
+
+/* The demonstration is a program of its own again: no key of ours is in its memory. */
+static void child_demo(struct master *m, pid_t parent) {
+    static char name[] = "reprise";
+    static char command[] = "demonstration";
+    char *const argv[] = { name, command, NULL };
+    child_drop(m, parent);
+    if (dup2(m->demo_fd, STDIN_FILENO) == STDIN_FILENO) {
+        execveat(m->self_fd, "", argv, environ, AT_EMPTY_PATH);
+    }
+    log_event(LOG_ERROR, "demonstration", "cannot be started: %s", strerror(errno));
+    _exit(1);
+}
+
+/* Forks a child of the role. Returns its place, or null. ready_fds: a pipe for a
+ * worker's word that it is ready, or null. */
+static struct process *process_start(struct master *m, enum role role, unsigned index,
+                                     const int *ready_fds) {
+    struct process *p = process_find(m, 0);
+    pid_t parent = getpid();
+    if (!p) {
+        return NULL;
+    }
+    log_flush();
+    pid_t pid = fork();
+    if (pid < 0) {
+        return NULL;
+    }
+    if (pid == 0) {
+        child_begin(m);
+        if (ready_fds) {
+            close(ready_fds[0]);
+        }
+        switch (role) {
+        case ROLE_WORKER:
+            child_worker(m, index, parent, ready_fds[1]);
+            break;
+        case ROLE_KEEPER:
+            child_keeper(m, parent);
+            break;
+        case ROLE_DEMO:
+            child_demo(m, parent);
+            break;
+        }
+        _exit(1);
+    }
+    *p = (struct process){ .pid = pid,
+                           .role = role,
+                           .index = index,
+                           .generation = m->gen->number,
+                           .started_ns = clock_mono_ns() };
+    return p;
+}
+
+/* Starts one worker of the present generation and waits for its word. */
+static int worker_start(struct master *m, unsigned index, struct err *err) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return err_set_errno(err, errno, "cannot create a pipe");
+    }
+    struct process *p = process_start(m, ROLE_WORKER, index, fds);
+    close(fds[1]);
+    int rc = -1;
+    if (!p) {
+        err_set_errno(err, errno, "cannot start worker %u", index);
+    } else {
+        struct pollfd ready = { .fd = fds[0], .events = POLLIN };
+        char word;
+        int n = poll(&ready, 1, (int)(READY_TIMEOUT_NS / NS_PER_MS));
+        rc = n == 1 && read(fds[0], &word, 1) == 1
+                 ? 0
+                 : err_set(err, "worker %u did not start, see the log", index);
+    }
+    close(fds[0]);
+    return rc;
+}
+
+/* Ends all workers of a generation; those of the present one are not restarted. */
+static void workers_end(struct master *m, unsigned generation, int sig, uint64_t grace_ns) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct process *p = &m->processes[i];
+        if (p->pid != 0 && p->role == ROLE_WORKER && p->generation == generation) {
+            process_end(p, sig, grace_ns);
+        }
+    }
+}
+
+static int workers_start(struct master *m, struct err *err) {
+    for (unsigned i = 0; i < m->gen->config->workers; i++) {
+        if (worker_start(m, i, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The keeper takes its times from the configuration: on a reload another takes
+ * over. Never two at once. */
+static int keeper_start_anew(struct master *m, struct err *err) {
+    struct process *old = process_of_role(m, ROLE_KEEPER);
+    if (old) {
+        process_end(old, SIGTERM, 0);
+        if (waitpid(old->pid, NULL, 0) == old->pid) {
+            old->pid = 0;
+        }
+    }
+    return process_start(m, ROLE_KEEPER, 0, NULL)
+               ? 0
+               : err_set_errno(err, errno, "cannot start the keeper");
+}
+
+static bool wants_demo(const struct config *config) {
+    for (size_t i = 0; i < config->pool_count; i++) {
+        if (config->pools[i].demonstration) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int demo_start(struct master *m, struct err *err) {
+    if (!wants_demo(m->gen->config) || process_of_role(m, ROLE_DEMO)) {
+        return 0;
+    }
+    return process_start(m, ROLE_DEMO, 0, NULL)
+               ? 0
+               : err_set_errno(err, errno, "cannot start the demonstration backend");
+}
+
+/* --- configuration ------------------------------------------------------- */
+
+static int open_append(const char *path, mode_t mode, struct err *err) {
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0) {
+        err_set_errno(err, errno, "cannot open '%s' for appending", path);
+    }
+    return fd;
+}
+
+/* The files that children write to, opened while we still may. */
+struct outputs {
+    int log_fd;
+    int keylog_fd;
+};
+
+static int outputs_open(const struct config *config, struct outputs *out, struct err *err) {
+    *out = (struct outputs){ STDERR_FILENO, -1 };
+    if (config->log_file && (out->log_fd = open_append(config->log_file, 0640, err)) < 0) {
+        return -1;
+    }
+    if (config->key_log_file &&
+        (out->keylog_fd = open_append(config->key_log_file, 0600, err)) < 0) {
+        if (config->log_file) {
+            close(out->log_fd);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+static void outputs_close(struct outputs *out) {
+    if (out->log_fd > STDERR_FILENO) {
+        close(out->log_fd);
+    }
+    if (out->keylog_fd >= 0) {
+        close(out->keylog_fd);
+    }
+}
+
+static void address_words(const struct sockaddr_storage *sa, char *out, size_t cap) {
+    char ip[INET6_ADDRSTRLEN] = "";
+    if (sa->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
+        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
+        snprintf(out, cap, "[%s]:%u", ip, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
+        inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
+        snprintf(out, cap, "%s:%u", ip, ntohs(in->sin_port));
+    }
+}
+
+static void log_listeners(const struct generation *gen) {
+    for (size_t i = 0; i < gen->listener_count; i++) {
+        struct log_line line;
+        char address[64];
+        address_words(&gen->listeners[i].bound, address, sizeof(address));
+        log_start(&line, "listen");
+        log_text(&line, "level", "info");
+        log_text(&line, "virtual-server", gen->listeners[i].vserver->name);
+        log_text(&line, "address", address);
+        log_write(&line);
+    }
+}
+
+static void log_ready(const struct master *m) {
+    struct log_line line;
+    log_start(&line, "ready");
+    log_text(&line, "level", "info");
+    log_u64(&line, "generation", m->gen->number);
+    log_u64(&line, "workers", m->gen->config->workers);
+    log_write(&line);
+}
+
+static int demo_open(struct master *m, const struct config *config, struct err *err) {
+    if (!wants_demo(config) || m->demo_fd >= 0) {
+        return 0;
+    }
+    m->demo_fd = demo_listen(&m->demo_address, err);
+    return m->demo_fd >= 0 ? 0 : -1;
+}
+
+/* Makes `config` (taken over) the one in force, or leaves all as it was. */
+static int master_apply(struct master *m, struct config *config, struct err *err) {
+    struct generation *old = m->gen;
+    struct outputs outputs;
+    struct privilege_user user;
+    if (config->workers > WORKERS_MAX) {
+        config->workers = WORKERS_MAX;
+    }
+    if (privilege_find(config->user, &user, err) != 0 || outputs_open(config, &outputs, err) != 0) {
+        config_free(config);
+        return -1;
+    }
+    struct generation *gen =
+        demo_open(m, config, err) == 0 ? generation_new(config, old, err) : NULL;
+    if (!gen) {
+        outputs_close(&outputs);
+        return -1;
+    }
+    gen->demo = m->demo_address;
+    struct outputs old_outputs = { m->log_fd, m->keylog_fd };
+    struct privilege_user old_user = m->user;
+    m->gen = gen;
+    m->user = user;
+    m->log_fd = outputs.log_fd;
+    m->keylog_fd = outputs.keylog_fd;
+    log_open(m->log_fd, gen->config->log_format == LOG_FORMAT_JSON);
+    if (workers_start(m, err) != 0 || keeper_start_anew(m, err) != 0 || demo_start(m, err) != 0) {
+        workers_end(m, gen->number, SIGKILL, 0);
+        m->gen = old;
+        m->user = old_user;
+        m->log_fd = old_outputs.log_fd;
+        m->keylog_fd = old_outputs.keylog_fd;
+        log_open(m->log_fd, old && old->config->log_format == LOG_FORMAT_JSON);
+        generation_free(gen, old);
+        outputs_close(&outputs);
+        return -1;
+    }
+    if (old) {
+        workers_end(m, old->number, SIGTERM,
+                    old->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
+        generation_free(old, gen);
+        outputs_close(&old_outputs);
+    }
+    log_listeners(gen);
+    if (gen->config->key_log_file) {
+        log_event(LOG_WARNING, "key-log",
+                  "TLS secrets are written to '%s': whoever reads it decrypts the traffic",
+                  gen->config->key_log_file);
+    }
+    log_ready(m);
+    return 0;
+}
+
+int master_reload(struct master *master, struct err *err) {
+    if (master->stopping) {
+        return err_set(err, "the service is ending");
+    }
+    struct config *config = master->options.load(master->options.arg, err);
+    int rc = config ? master_apply(master, config, err) : -1;
+    if (rc == 0) {
+        log_event(LOG_INFO, "reload", "configuration %u in force", master->gen->number);
+    } else {
+        log_event(LOG_ERROR, "reload", "%s; the old configuration stays in force", err->text);
+    }
+    return rc;
+}
+
+/* --- supervising --------------------------------------------------------- */
+
+static void log_exit(const struct process *p, int status) {
+    struct log_line line;
+    bool normal = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    char event[32];
+    snprintf(event, sizeof(event), "%s-exit", role_words[p->role]);
+    log_start(&line, event);
+    log_text(&line, "level", normal ? "info" : "error");
+    log_u64(&line, "pid", (uint64_t)p->pid);
+    if (p->role == ROLE_WORKER) {
+        log_u64(&line, "worker", p->index);
+        log_u64(&line, "generation", p->generation);
+    }
+    if (WIFSIGNALED(status)) {
+        log_u64(&line, "signal", (uint64_t)WTERMSIG(status));
+    } else {
+        log_u64(&line, "status", (uint64_t)WEXITSTATUS(status));
+    }
+    log_write(&line);
+}
+
+/* A dead worker's counts are nobody's any more. */
+static void worker_clear(struct master *m, unsigned index) {
+    struct backend_state *b = &m->gen->backends;
+    for (size_t i = 0; i < b->member_count; i++) {
+        atomic_store(&b->connections[index * b->member_count + i], 0);
+    }
+    atomic_store(&b->clients[index], 0);
+}
+
+static void restart_worker(struct master *m, unsigned index) {
+    struct err err = { 0 };
+    m->restart[index] = false;
+    if (worker_start(m, index, &err) != 0) {
+        log_event(LOG_ERROR, "worker", "%s", err.text);
+        m->restart[index] = true;
+    } else {
+        struct log_line line;
+        log_start(&line, "worker-started");
+        log_text(&line, "level", "info");
+        log_u64(&line, "worker", index);
+        log_write(&line);
+    }
+}
+
+static void process_ended(struct master *m, struct process *p, int status) {
+    struct process gone = *p;
+    p->pid = 0;
+    log_exit(&gone, status);
+    if (m->stopping || gone.ending) {
+        return;
+    }
+    bool at_once = clock_mono_ns() - gone.started_ns > RESTART_DELAY_NS;
+    switch (gone.role) {
+    case ROLE_WORKER:
+        worker_clear(m, gone.index);
+        m->restart[gone.index] = true;
+        if (at_once) {
+            restart_worker(m, gone.index);
+        }
+        break;
+    case ROLE_KEEPER:
+        m->restart_keeper = true;
+        break;
+    case ROLE_DEMO:
+        m->restart_demo = true;
+        break;
+    }
+}
+
+static bool any_worker(const struct master *m) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        if (m->processes[i].pid != 0 && m->processes[i].role == ROLE_WORKER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_process(const struct master *m) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        if (m->processes[i].pid != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Workers first; the keeper and the demonstration once they are gone. */
+static void stop_go_on(struct master *m) {
+    if (!m->stopping || any_worker(m)) {
+        return;
+    }
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        if (m->processes[i].pid != 0 && !m->processes[i].ending) {
+            process_end(&m->processes[i], SIGTERM, KILL_GRACE_NS);
+        }
+    }
+    m->loop.stop = !any_process(m);
+}
+
+static void reap(struct master *m) {
+    int status = 0;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct process *p = process_find(m, pid);
+        if (p) {
+            process_ended(m, p, status);
+        }
+    }
+    stop_go_on(m);
+}
+
+static void master_stop(struct master *m) {
+    bool again = m->stopping;
+    uint64_t grace_ns = m->gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS;
+    m->stopping = true;
+    log_event(LOG_INFO, "stop", again ? "ending at once" : "draining");
+    for (size_t i = 0; i < m->gen->listener_count && !again; i++) {
+        struct listener *l = &m->gen->listeners[i];
+        for (size_t s = 0; s < l->socket_count; s++) {
+            close(l->sockets[s]);
+        }
+        l->socket_count = 0;
+    }
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct process *p = &m->processes[i];
+        if (p->pid != 0 && p->role == ROLE_WORKER) {
+            process_end(p, again ? SIGKILL : SIGTERM, grace_ns);
+        }
+    }
+    stop_go_on(m);
+}
+
+static void signal_on_event(struct loop_io *io, uint32_t events) {
+    struct master *m = (struct master *)((char *)io - offsetof(struct master, signals));
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGCHLD:
+            reap(m);
+            break;
+        case SIGHUP: {
+            struct err err = { 0 };
+            master_reload(m, &err); /* logs how it went */
+            break;
+        }
+        default:
+            master_stop(m);
+            break;
+        }
+    }
+}
+
+static void tick_on_timer(struct loop_timer *timer) {
+    struct master *m = (struct master *)((char *)timer - offsetof(struct master, timer));
+    struct err err = { 0 };
+    uint64_t now_ns = m->loop.now_ns;
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct process *p = &m->processes[i];
+        if (p->pid != 0 && p->ending && now_ns >= p->kill_ns) {
+            kill(p->pid, SIGKILL);
+        }
+    }
+    for (unsigned i = 0; i < m->gen->config->workers && !m->stopping; i++) {
+        if (m->restart[i]) {
+            restart_worker(m, i);
+        }
+    }
+    if (m->restart_keeper && !m->stopping) {
+        m->restart_keeper = keeper_start_anew(m, &err) != 0;
+    }
+    if (m->restart_demo && !m->stopping) {
+        m->restart_demo = demo_start(m, &err) != 0;
+    }
+    loop_timer_set(&m->loop, timer, now_ns + NS_PER_S);
+}
+
+/* --- status -------------------------------------------------------------- */
+
+static uint64_t counter_sum(const struct master *m, enum counter counter) {
+    uint64_t sum = 0;
+    for (size_t w = 0; w < WORKERS_MAX; w++) {
+        sum += atomic_load_explicit(&m->shared.counters[w].value[counter], memory_order_relaxed);
+    }
+    return sum;
+}
+
+static uint64_t refused_sum(const struct master *m, enum reason reason) {
+    uint64_t sum = 0;
+    for (size_t w = 0; w < WORKERS_MAX; w++) {
+        sum += atomic_load_explicit(&m->shared.counters[w].refused[reason], memory_order_relaxed);
+    }
+    return sum;
+}
+
+static void write_caches(const struct master *m, FILE *out, bool json) {
+    for (size_t i = 0; i < m->gen->caches->count; i++) {
+        const struct cache_slot *slot = &m->gen->caches->slots[i];
+        struct cache_stats s;
+        cache_read_stats(slot->cache, &s);
+        /* A profile's name holds no character that either form would have to escape. */
+        fprintf(out,
+                json ? "%s{\"profile\":\"%s\",\"sessions\":%" PRIu64
+                       ",\"capacity\":%u,\"lookups\":%" PRIu64 ",\"hits\":%" PRIu64
+                       ",\"evicted\":%" PRIu64 "}"
+                     : "%scache %s: %" PRIu64 " of %u sessions, %" PRIu64 " look-ups, %" PRIu64
+                       " hits, %" PRIu64 " evicted\n",
+                json && i > 0 ? "," : "", slot->profile, s.entries, slot->sessions, s.lookups,
+                s.hits, s.evicted);
+    }
+}
+
+static void write_counters(const struct master *m, FILE *out, bool json) {
+    for (unsigned c = 0; c < COUNT_COUNT; c++) {
+        fprintf(out, json ? "%s\"%s\":%" PRIu64 : "%s%s %" PRIu64 "\n", json && c > 0 ? "," : "",
+                counter_name((enum counter)c), counter_sum(m, (enum counter)c));
+    }
+}
+
+static void write_refused(const struct master *m, FILE *out, bool json) {
+    const char *separator = "";
+    for (unsigned r = 0; r < REASON_COUNT; r++) {
+        uint64_t n = refused_sum(m, (enum reason)r);
+        if (n > 0) {
+            fprintf(out, json ? "%s\"%s\":%" PRIu64 : "%snot resumed, %s %" PRIu64 "\n", separator,
+                    reason_word((enum reason)r), n);
+            separator = json ? "," : "";
+        }
+    }
+}
+
+void master_write_status(struct master *master, FILE *out, bool json) {
+    unsigned workers = 0;
+    unsigned draining = 0;
+    uint64_t open = 0;
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct process *p = &master->processes[i];
+        workers += p->pid != 0 && p->role == ROLE_WORKER && !p->ending;
+        draining += p->pid != 0 && p->role == ROLE_WORKER && p->ending;
+    }
+    for (unsigned w = 0; w < master->gen->config->workers; w++) {
+        open += atomic_load(&master->gen->backends.clients[w]);
+    }
+    if (!json) {
+        fprintf(out, "generation %u, %u workers, %u draining, %" PRIu64 " connections open\n",
+                master->gen->number, workers, draining, open);
+        write_counters(master, out, false);
+        write_refused(master, out, false);
+        write_caches(master, out, false);
+        return;
+    }
+    fprintf(out,
+            "{\"generation\":%u,\"workers\":%u,\"draining\":%u,\"open\":%" PRIu64 ",\"counters\":{",
+            master->gen->number, workers, draining, open);
+    write_counters(master, out, true);
+    fprintf(out, "},\"refused\":{");
+    write_refused(master, out, true);
+    fprintf(out, "},\"caches\":[");
+    write_caches(master, out, true);
+    fprintf(out, "]}\n");
+}
+
+/* --- start and end ------------------------------------------------------- */
+
+static int shared_init(struct shared *shared, struct err *err) {
+    if (shm_create(&shared->keyring_shm, "reprise-keyring", keyring_bytes(), true, err) != 0 ||
+        shm_create(&shared->counters_shm, "reprise-counters", WORKERS_MAX * sizeof(struct counters),
+                   false, err) != 0) {
+        return -1;
+    }
+    shared->keyring = shared->keyring_shm.base;
+    shared->counters = shared->counters_shm.base;
+    keyring_init(shared->keyring, clock_wall_ms() / MS_PER_S);
+    return 0;
+}
+
+static void limits_set(void) {
+    struct rlimit files;
+    const struct rlimit no_core = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int signals_init(struct master *m, struct err *err) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_SETMASK, &set, NULL) != 0) {
+        return err_set_errno(err, errno, "cannot block signals");
+    }
+    m->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    m->signals.on_event = signal_on_event;
+    if (m->signals.fd < 0 || loop_add(&m->loop, &m->signals, EPOLLIN, true) != 0) {
+        return err_set_errno(err, errno, "cannot receive signals");
+    }
+    return 0;
+}
+
+static void master_fini(struct master *m) {
+    generation_free(m->gen, NULL);
+    m->gen = NULL;
+    struct outputs outputs = { m->log_fd, m->keylog_fd };
+    log_open(STDERR_FILENO, false);
+    outputs_close(&outputs);
+    free(m->demo_address.text);
+    shm_close(&m->shared.counters_shm);
+    if (m->shared.keyring) {
+        crypto_wipe(m->shared.keyring, keyring_bytes());
+    }
+    shm_close(&m->shared.keyring_shm);
+}
+
+struct master *master_start(const struct master_options *options, struct err *err) {
+    struct master *m = &the_master;
+    *m = (struct master){ .options = *options,
+                          .log_fd = STDERR_FILENO,
+                          .keylog_fd = -1,
+                          .demo_fd = -1,
+                          .shared = { .keyring_shm.fd = -1, .counters_shm.fd = -1 } };
+    m->timer.on_timer = tick_on_timer;
+    limits_set();
+    m->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    struct config *config = options->load(options->arg, err);
+    if (!config) {
+        return NULL;
+    }
+    if (loop_init(&m->loop, err) != 0 || signals_init(m, err) != 0 ||
+        shared_init(&m->shared, err) != 0) {
+        config_free(config);
+        return NULL;
+    }
+    if (master_apply(m, config, err) != 0) {
+        for (size_t i = 0; i < PROCESSES_MAX; i++) {
+            if (m->processes[i].pid != 0) {
+                kill(m->processes[i].pid, SIGKILL);
+                waitpid(m->processes[i].pid, NULL, 0);
+            }
+        }
+        master_fini(m);
+        return NULL;
+    }
+    loop_timer_set(&m->loop, &m->timer, m->loop.now_ns + NS_PER_S);
+    return m;
+}
+
+int master_run(struct master *master) {
+    int rc = loop_run(&master->loop);
+    log_event(LOG_INFO, "end", "all processes have ended");
+    master_fini(master);
+    loop_fini(&master->loop);
+    return rc == 0 ? 0 : 1;
+}

@@ -1,0 +1,53 @@
+/* master.h: the process that starts, supervises and reloads the others. It reads
+ * no peer's bytes.
+ *
+ * A reload is planned, then committed or taken back whole: the new file is
+ * loaded, its generation built, its workers started and seen ready; only then do
+ * the old ones drain. Anything that fails before leaves the service as it was.
+ */
+#ifndef REPRISE_PROXY_MASTER_H
+#define REPRISE_PROXY_MASTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "config/config.h"
+#include "net/loop.h"
+#include "store/keyring.h"
+
+struct master;
+
+struct master_options {
+    /* Reads the configuration: called at the start and on each reload. Returns an
+     * owned configuration or null with err set. */
+    struct config *(*load)(void *arg, struct err *err);
+    /* Runs in the keeper's process, after the fork; its exit status. */
+    int (*keeper)(struct keyring *keyring, uint32_t encrypt_s, uint32_t open_s);
+    /* Called in each child after the fork: closes what is the master's alone. May be null. */
+    void (*in_child)(void *arg);
+    void *arg;
+};
+
+/* Loads the configuration, binds, starts all processes and waits until they are
+ * ready. Returns the master, to be run with master_run; or null with err set and
+ * nothing left running. There is one in a process. */
+struct master *master_start(const struct master_options *options, struct err *err);
+
+/* Its loop, for the control socket. Borrowed. */
+struct loop *master_loop(struct master *master);
+
+/* The configuration in force. Borrowed until the next reload. */
+const struct config *master_config(const struct master *master);
+
+/* Reloads now; returns when the new workers serve. On -1 nothing has changed. */
+int master_reload(struct master *master, struct err *err);
+
+/* Writes the state of the service: processes, connections, counters, caches. */
+void master_write_status(struct master *master, FILE *out, bool json);
+
+/* Supervises until SIGTERM or SIGINT and all has drained. Returns the exit status. */
+int master_run(struct master *master);
+
+#endif

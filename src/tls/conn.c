@@ -1,0 +1,561 @@
+/* conn.c: see conn.h. The callbacks carry out the verdict that tls_conn_start
+ * reached; none of them decides anything. */
+#include "tls/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <openssl/bytestring.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+
+#include "base/crypto.h"
+
+#define RECORD_PLAIN_MAX 16384
+#define RECORD_EXTRA_MAX 64    /* header, nonce, tag, inner type of one record */
+#define PENDING_EXTRA_MAX 8192 /* tickets, alerts, key updates that go out first */
+
+static struct tls_conn *conn_of(const SSL *ssl) {
+    return SSL_get_app_data(ssl);
+}
+
+/* --- the library's end of struct tls_io --------------------------------- */
+
+static int io_read(BIO *bio, char *out, int len) {
+    struct tls_worker *worker = BIO_get_data(bio);
+    struct bytes *in = &worker->io.in;
+    BIO_clear_retry_flags(bio);
+    if (in->len == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    size_t n = in->len < (size_t)len ? in->len : (size_t)len;
+    memcpy(out, in->data, n);
+    in->data += n;
+    in->len -= n;
+    return (int)n;
+}
+
+static int io_write(BIO *bio, const char *data, int len) {
+    struct tls_worker *worker = BIO_get_data(bio);
+    struct tls_io *io = &worker->io;
+    BIO_clear_retry_flags(bio);
+    size_t room = io->out_cap - io->out_len;
+    if (room == 0) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    size_t n = room < (size_t)len ? room : (size_t)len;
+    memcpy(io->out + io->out_len, data, n);
+    io->out_len += n;
+    return (int)n;
+}
+
+static long io_ctrl(BIO *bio, int command, long num, void *ptr) {
+    (void)bio;
+    (void)num;
+    (void)ptr;
+    return command == BIO_CTRL_FLUSH;
+}
+
+int tls_worker_init(struct tls_worker *worker) {
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "reprise");
+    if (!method || !BIO_meth_set_read(method, io_read) || !BIO_meth_set_write(method, io_write) ||
+        !BIO_meth_set_ctrl(method, io_ctrl)) {
+        return -1;
+    }
+    worker->bio = BIO_new(method);
+    if (!worker->bio) {
+        BIO_meth_free(method);
+        return -1;
+    }
+    BIO_set_data(worker->bio, worker);
+    BIO_set_init(worker->bio, 1);
+    return 0; /* the method lives as long as the process */
+}
+
+void tls_worker_fini(struct tls_worker *worker) {
+    BIO_free(worker->bio);
+    worker->bio = NULL;
+}
+
+/* --- making records ------------------------------------------------------ */
+
+/* When the first of the client's certificates expires (R7); 0 without any. */
+static uint64_t client_chain_expiry_s(const SSL *ssl) {
+    const STACK_OF(X509) *chain = SSL_get_peer_full_cert_chain(ssl);
+    int64_t first = 0;
+    for (size_t i = 0; chain && i < sk_X509_num(chain); i++) {
+        int64_t end = 0;
+        if (!ASN1_TIME_to_posix(X509_get0_notAfter(sk_X509_value(chain, i)), &end) || end <= 0) {
+            end = 1; /* a time that can't be told is over */
+        }
+        if (first == 0 || end < first) {
+            first = end;
+        }
+    }
+    return (uint64_t)first;
+}
+
+static struct bytes conn_server_name(const struct tls_conn *conn) {
+    const char *name = conn->server_name;
+    return (struct bytes){ (const uint8_t *)name, name ? strlen(name) : 0 };
+}
+
+static struct resume_made conn_made(const struct tls_conn *conn, enum resume_by kind,
+                                    struct bytes session) {
+    const SSL_CIPHER *cipher = SSL_get_pending_cipher(conn->ssl);
+    if (!cipher) {
+        cipher = SSL_get_current_cipher(conn->ssl);
+    }
+    bool resumed = SSL_session_reused(conn->ssl) == 1;
+    return (struct resume_made){
+        .policy = &conn->profile->policy,
+        .kind = kind,
+        .protocol = (uint16_t)SSL_version(conn->ssl),
+        .cipher = cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0,
+        .ems = SSL_version(conn->ssl) == TLS1_2_VERSION && SSL_get_extms_support(conn->ssl),
+        .server_name = conn_server_name(conn),
+        .alpn = conn->alpn,
+        .session = session,
+        .now_ms = conn->worker->now_ms,
+        .client_chain_expiry_s = resumed ? 0 : client_chain_expiry_s(conn->ssl),
+        .resumed = resumed ? &conn->verdict : NULL,
+    };
+}
+
+static size_t ticket_max_overhead(SSL *ssl) {
+    (void)ssl;
+    return resume_ticket_max(0);
+}
+
+/* A TLS 1.3 ticket that is a handle: the session goes into the cache (design:
+ * the library itself has no stateful TLS 1.3). */
+static int handle_issue(struct tls_conn *conn, struct bytes session, uint8_t *out,
+                        size_t *out_len) {
+    struct resume_made made = conn_made(conn, RESUME_BY_PSK_STATEFUL, session);
+    crypto_random(out, CACHE_ID_LEN);
+    /* When it can't be kept the handle just finds nothing: the library has no way
+     * to send no ticket once it has asked for one. */
+    if (resume_store(&conn->worker->resume, conn->cache, out, &made) == 0) {
+        memcpy(conn->id, out, CACHE_ID_LEN);
+        conn->has_id = true;
+        conn->issued = RESUME_BY_PSK_STATEFUL;
+    }
+    *out_len = CACHE_ID_LEN;
+    return 1;
+}
+
+static int ticket_seal(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out_len,
+                       const uint8_t *in, size_t in_len) {
+    struct tls_conn *conn = conn_of(ssl);
+    struct bytes session = { in, in_len };
+    if (max_out_len < resume_ticket_max(in_len)) {
+        return 0;
+    }
+    bool tls13 = SSL_version(ssl) == TLS1_3_VERSION;
+    if (tls13 && !conn->profile->config->session_tickets) {
+        return handle_issue(conn, session, out, out_len);
+    }
+    struct resume_made made = conn_made(conn, tls13 ? RESUME_BY_PSK : RESUME_BY_TICKET, session);
+    size_t len = resume_make_ticket(&conn->worker->resume, &made, out, &conn->issued_key);
+    if (len > 0) {
+        conn->issued = made.kind;
+    } else if (tls13) {
+        /* A session too large to keep: random bytes, which no key opens. Only TLS
+         * 1.2 knows an empty ticket for "none" (RFC 5077 3.3). */
+        len = CACHE_ID_LEN + 1;
+        crypto_random(out, len);
+    }
+    *out_len = len;
+    return 1;
+}
+
+static enum ssl_ticket_aead_result_t ticket_open(SSL *ssl, uint8_t *out, size_t *out_len,
+                                                 size_t max_out_len, const uint8_t *in,
+                                                 size_t in_len) {
+    struct tls_conn *conn = conn_of(ssl);
+    struct bytes session = conn->verdict.session;
+    (void)in;
+    (void)in_len;
+    if (conn->verdict.action != RESUME_ACTION_RESUME ||
+        conn->verdict.offered == RESUME_BY_SESSION_ID) {
+        return ssl_ticket_aead_ignore_ticket;
+    }
+    /* A handle is shorter than the session that it stands for: the library's
+     * buffer has the ticket's size. hints_give_session is used then. */
+    if (session.len > max_out_len) {
+        return ssl_ticket_aead_ignore_ticket;
+    }
+    memcpy(out, session.data, session.len);
+    *out_len = session.len;
+    return ssl_ticket_aead_success;
+}
+
+static const SSL_TICKET_AEAD_METHOD ticket_method = {
+    .max_overhead = ticket_max_overhead,
+    .seal = ticket_seal,
+    .open = ticket_open,
+};
+
+static SSL_SESSION *session_get(SSL *ssl, const uint8_t *id, int id_len, int *copy) {
+    struct tls_conn *conn = conn_of(ssl);
+    (void)id;
+    (void)id_len;
+    *copy = 0; /* the reference becomes the library's */
+    if (conn->verdict.action != RESUME_ACTION_RESUME ||
+        conn->verdict.offered != RESUME_BY_SESSION_ID) {
+        return NULL;
+    }
+    SSL_SESSION *session = SSL_SESSION_from_bytes(conn->verdict.session.data,
+                                                  conn->verdict.session.len, SSL_get_SSL_CTX(ssl));
+    if (session) {
+        SSL_SESSION_set_timeout(session, conn->verdict.lifetime_s);
+    }
+    return session;
+}
+
+/* Called when a TLS 1.2 handshake that issued an ID is over. */
+static int session_new(SSL *ssl, SSL_SESSION *session) {
+    struct tls_conn *conn = conn_of(ssl);
+    unsigned id_len = 0;
+    const uint8_t *id = SSL_SESSION_get_id(session, &id_len);
+    uint8_t *data = NULL;
+    size_t len = 0;
+    if (!conn->cache || id_len != CACHE_ID_LEN || SSL_session_reused(ssl) ||
+        !SSL_SESSION_to_bytes_for_ticket(session, &data, &len)) {
+        return 0;
+    }
+    struct resume_made made = conn_made(conn, RESUME_BY_SESSION_ID, (struct bytes){ data, len });
+    if (resume_store(&conn->worker->resume, conn->cache, id, &made) == 0) {
+        memcpy(conn->id, id, CACHE_ID_LEN);
+        conn->has_id = true;
+        conn->issued = RESUME_BY_SESSION_ID;
+    }
+    crypto_wipe(data, len);
+    OPENSSL_free(data);
+    return 0; /* no reference is kept */
+}
+
+static int alpn_select(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+                       unsigned in_len, void *arg) {
+    const struct tls_conn *conn = conn_of(ssl);
+    (void)in;
+    (void)in_len;
+    (void)arg;
+    if (conn->alpn.len == 0) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    *out = conn->alpn.data;
+    *out_len = (uint8_t)conn->alpn.len;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* One line in one write, so that lines of several workers do not mix. */
+static void keylog_line(const SSL *ssl, const char *line) {
+    int fd = conn_of(ssl)->worker->keylog_fd;
+    if (fd >= 0) {
+        struct iovec parts[2] = { { (void *)(uintptr_t)line, strlen(line) },
+                                  { (void *)(uintptr_t) "\n", 1 } };
+        if (writev(fd, parts, 2) < 0) {
+            return; /* a debugging aid: the connection goes on */
+        }
+    }
+}
+
+void tls_conn_set_callbacks(SSL_CTX *ctx) {
+    SSL_CTX_set_ticket_aead_method(ctx, &ticket_method);
+    SSL_CTX_sess_set_get_cb(ctx, session_get);
+    SSL_CTX_sess_set_new_cb(ctx, session_new);
+    SSL_CTX_set_alpn_select_cb(ctx, alpn_select, NULL);
+    SSL_CTX_set_keylog_callback(ctx, keylog_line);
+}
+
+/* --- starting ------------------------------------------------------------ */
+
+/* How many TLS 1.3 tickets to issue: what the client asks for (RFC 9149) up to
+ * our bound, else our own number. 0: none. */
+static unsigned tickets_wanted(const struct tls_conn *conn, const struct hello *hello) {
+    bool resumes = conn->verdict.action == RESUME_ACTION_RESUME;
+    unsigned wanted = resumes ? TLS_TICKETS_RESUMED : TLS_TICKETS_NEW;
+    if (!conn->profile->config->session_tickets) {
+        wanted = 1; /* a handle takes a place in the cache */
+    }
+    if (hello->has_ticket_request) {
+        wanted = resumes ? hello->tickets_resumed : hello->tickets_new;
+    }
+    return wanted < TLS_TICKETS_MAX ? wanted : TLS_TICKETS_MAX;
+}
+
+/* Whether the library is to see tickets at all in this handshake. */
+static bool tickets_on(const struct tls_conn *conn, uint16_t protocol, unsigned wanted) {
+    const struct config_profile *p = conn->profile->config;
+    struct sealer *sealer = conn->worker->resume.sealer;
+    bool accepting = conn->verdict.action == RESUME_ACTION_RESUME &&
+                     conn->verdict.offered != RESUME_BY_SESSION_ID;
+    if (protocol == POLICY_TLS13) {
+        bool issuing = p->session_tickets ? sealer_ready(sealer) : conn->cache != NULL;
+        return accepting || (issuing && wanted > 0);
+    }
+    return p->session_tickets && sealer_ready(sealer);
+}
+
+/* Hands the opened session to the library as "handshake hints": the way that it
+ * has for a session opened elsewhere. It is the only one that can ask for a TLS
+ * 1.2 ticket to be renewed, and the only one that takes a session longer than
+ * its ticket.  HandshakeHints ::= SEQUENCE { decryptedPSKHint [3],
+ * decryptedTicketHint [8], renewTicketHint [9] NULL, ... all OPTIONAL } */
+static int hints_give_session(struct tls_conn *conn) {
+    const struct resume_verdict *v = &conn->verdict;
+    unsigned tag = v->offered == RESUME_BY_TICKET ? 8 : 3;
+    CBB cbb;
+    CBB seq;
+    CBB child;
+    uint8_t *der = NULL;
+    size_t len = 0;
+    int ok = CBB_init(&cbb, v->session.len + 32) && CBB_add_asn1(&cbb, &seq, CBS_ASN1_SEQUENCE) &&
+             CBB_add_asn1(&seq, &child, CBS_ASN1_CONTEXT_SPECIFIC | tag) &&
+             CBB_add_bytes(&child, v->session.data, v->session.len) &&
+             (!v->renew || CBB_add_asn1(&seq, &child, CBS_ASN1_CONTEXT_SPECIFIC | 9)) &&
+             CBB_finish(&cbb, &der, &len) && SSL_set_handshake_hints(conn->ssl, der, len);
+    if (der) {
+        crypto_wipe(der, len);
+        OPENSSL_free(der);
+    } else {
+        CBB_cleanup(&cbb);
+    }
+    return ok ? 0 : -1;
+}
+
+static enum tls_status conn_make_ssl(struct tls_conn *conn, const struct hello *hello,
+                                     uint16_t protocol) {
+    unsigned wanted = tickets_wanted(conn, hello);
+    conn->ssl = SSL_new(conn->profile->ctx[wanted > 0 ? wanted - 1 : 0]);
+    if (!conn->ssl) {
+        return TLS_FAILED;
+    }
+    SSL_set_app_data(conn->ssl, conn);
+    BIO_up_ref(conn->worker->bio);
+    SSL_set_bio(conn->ssl, conn->worker->bio, conn->worker->bio);
+    SSL_set_accept_state(conn->ssl);
+    SSL_set_shed_handshake_config(conn->ssl, 1);
+    if (!tickets_on(conn, protocol, wanted)) {
+        SSL_set_options(conn->ssl, SSL_OP_NO_TICKET);
+    }
+    conn->issue_none = protocol == POLICY_TLS13 && wanted == 0;
+    const struct resume_verdict *v = &conn->verdict;
+    bool handle = v->offered == RESUME_BY_PSK_STATEFUL;
+    if (v->action == RESUME_ACTION_RESUME && (v->renew || handle) &&
+        hints_give_session(conn) != 0) {
+        return TLS_FAILED;
+    }
+    return TLS_DONE;
+}
+
+/* RFC 5746 3.6 asks nothing of a client without the extension; require-strict does. */
+static bool is_unpatched(const struct hello *hello, uint16_t protocol) {
+    return protocol == POLICY_TLS12 && !hello->has_renegotiation_info && !hello->offers_scsv;
+}
+
+static enum tls_status start_refuse(struct tls_conn *conn, uint8_t *alert, uint8_t code,
+                                    const char *why) {
+    *alert = code;
+    conn->failure = TLS_FAILURE_ERROR;
+    conn->error = why;
+    return TLS_FAILED;
+}
+
+static char *copy_name(struct bytes name) {
+    return name.len > 0 ? strndup((const char *)name.data, name.len) : NULL;
+}
+
+enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
+                               const struct tls_start *start, uint8_t *alert) {
+    const struct policy *policy = &start->profile->policy;
+    *conn = (struct tls_conn){ .worker = worker, .profile = start->profile, .cache = start->cache };
+    conn->server_name = copy_name(start->server_name);
+    if (start->server_name.len > 0 && !conn->server_name) {
+        return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
+    }
+    uint16_t protocol = policy_select_version(policy, start->hello);
+    if (protocol == 0) {
+        return start_refuse(conn, alert, SSL_AD_PROTOCOL_VERSION, "no common protocol version");
+    }
+    if (start->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT &&
+        is_unpatched(start->hello, protocol)) {
+        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
+                            "client without secure renegotiation");
+    }
+    bool alpn_refused = false;
+    conn->alpn = policy_select_alpn(policy, start->hello, &alpn_refused);
+    if (alpn_refused) {
+        return start_refuse(conn, alert, SSL_AD_NO_APPLICATION_PROTOCOL,
+                            "no common application protocol");
+    }
+    struct resume_query query = {
+        .hello = start->hello,
+        .policy = policy,
+        .protocol = protocol,
+        .server_name = conn_server_name(conn),
+        .alpn = conn->alpn,
+        .now_ms = worker->now_ms,
+    };
+    resume_look_up(&worker->resume, start->cache, &query, &conn->verdict);
+    conn->decided = true;
+    if (conn->verdict.action == RESUME_ACTION_ABORT) {
+        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
+                            "session with extended master secret offered without it");
+    }
+    if (query.by == RESUME_BY_SESSION_ID && conn->verdict.action == RESUME_ACTION_RESUME) {
+        memcpy(conn->id, start->hello->session_id.data, CACHE_ID_LEN);
+        conn->has_id = true;
+    }
+    if (query.by == RESUME_BY_PSK_STATEFUL && conn->verdict.action == RESUME_ACTION_RESUME) {
+        memcpy(conn->id, start->hello->psk_identity.data, CACHE_ID_LEN);
+        conn->has_id = true;
+    }
+    if (conn_make_ssl(conn, start->hello, protocol) != TLS_DONE) {
+        return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
+    }
+    return TLS_DONE;
+}
+
+/* --- running ------------------------------------------------------------- */
+
+/* Empties the error queue into failure and error. */
+static enum tls_status conn_fail(struct tls_conn *conn) {
+    uint32_t code = ERR_get_error();
+    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    int number = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+    conn->failure = TLS_FAILURE_ERROR;
+    if (number == SSL_R_NO_RENEGOTIATION) {
+        conn->failure = TLS_FAILURE_RENEGOTIATION;
+    } else if (number == SSL_R_DIGEST_CHECK_FAILED && !conn->done &&
+               conn->verdict.action == RESUME_ACTION_RESUME) {
+        conn->failure = TLS_FAILURE_BINDER;
+        conn->verdict.reason = REASON_BINDER_FAILED;
+    }
+    conn->error = reason ? reason : "connection broken";
+    ERR_clear_error();
+    return TLS_FAILED;
+}
+
+static enum tls_status conn_result(struct tls_conn *conn, int rc) {
+    switch (SSL_get_error(conn->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_AGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_EOF;
+    default:
+        return conn_fail(conn);
+    }
+}
+
+enum tls_status tls_conn_handshake(struct tls_conn *conn) {
+    ERR_clear_error();
+    int rc = SSL_do_handshake(conn->ssl);
+    if (rc != 1) {
+        enum tls_status status = conn_result(conn, rc);
+        if (status == TLS_AGAIN && conn->issue_none) {
+            /* The offered ticket has been seen; none is to be issued. */
+            SSL_set_options(conn->ssl, SSL_OP_NO_TICKET);
+        }
+        return status == TLS_EOF ? conn_fail(conn) : status;
+    }
+    conn->done = true;
+    conn->resumed = SSL_session_reused(conn->ssl) == 1;
+    if (!conn->resumed && conn->verdict.action == RESUME_ACTION_RESUME) {
+        /* Policy allowed it; the library resumes only with the cipher that it
+         * would choose anew (R16). */
+        const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
+        bool same = cipher && SSL_CIPHER_get_protocol_id(cipher) == conn->verdict.cipher;
+        conn->verdict.action = RESUME_ACTION_FULL;
+        conn->verdict.reason = same ? REASON_LIBRARY_DECLINED : REASON_CIPHER_MISMATCH;
+    }
+    conn->verdict.session = (struct bytes){ 0 };
+    /* TLS 1.3 tickets wait within the library for the next write. */
+    SSL_write(conn->ssl, "", 0);
+    return TLS_DONE;
+}
+
+enum tls_status tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t cap, size_t *len) {
+    int n = SSL_read(conn->ssl, buf, cap < INT32_MAX ? (int)cap : INT32_MAX);
+    *len = n > 0 ? (size_t)n : 0;
+    return n > 0 ? TLS_DONE : conn_result(conn, n);
+}
+
+enum tls_status tls_conn_write(struct tls_conn *conn, struct bytes data) {
+    while (data.len > 0) {
+        int n = SSL_write(conn->ssl, data.data, data.len < INT32_MAX ? (int)data.len : INT32_MAX);
+        if (n <= 0) {
+            return conn_fail(conn);
+        }
+        data.data += n;
+        data.len -= (size_t)n;
+    }
+    return TLS_DONE;
+}
+
+size_t tls_conn_sealed_max(size_t len) {
+    return len + (len / RECORD_PLAIN_MAX + 1) * RECORD_EXTRA_MAX + PENDING_EXTRA_MAX;
+}
+
+void tls_conn_close_notify(struct tls_conn *conn) {
+    SSL_shutdown(conn->ssl);
+    ERR_clear_error();
+}
+
+void tls_conn_forget_session(struct tls_conn *conn) {
+    if (conn->has_id && conn->cache) {
+        cache_kill(conn->cache, conn->id);
+    }
+}
+
+bool tls_conn_ended_cleanly(const struct tls_conn *conn) {
+    return conn->ssl && conn->failure == TLS_FAILURE_NONE && SSL_get_shutdown(conn->ssl) != 0;
+}
+
+void tls_conn_free(struct tls_conn *conn) {
+    SSL_free(conn->ssl);
+    conn->ssl = NULL;
+    free(conn->server_name);
+    conn->server_name = NULL;
+}
+
+/* --- telling ------------------------------------------------------------- */
+
+const char *tls_conn_version(const struct tls_conn *conn) {
+    return conn->ssl ? SSL_get_version(conn->ssl) : NULL;
+}
+
+const char *tls_conn_cipher(const struct tls_conn *conn) {
+    const SSL_CIPHER *cipher = conn->ssl ? SSL_get_current_cipher(conn->ssl) : NULL;
+    return cipher ? SSL_CIPHER_get_name(cipher) : NULL;
+}
+
+const char *tls_conn_group(const struct tls_conn *conn) {
+    uint16_t group = conn->ssl ? SSL_get_group_id(conn->ssl) : 0;
+    return group != 0 ? SSL_get_group_name(group) : NULL;
+}
+
+struct tls_client_cert tls_conn_client_cert(const struct tls_conn *conn, char *common_name,
+                                            size_t cap) {
+    struct tls_client_cert out = { 0 };
+    common_name[0] = '\0';
+    if (conn->profile->config->client_auth == CLIENT_AUTH_NONE) {
+        return out;
+    }
+    X509 *cert = SSL_get_peer_certificate(conn->ssl);
+    if (cert) {
+        out.in_session = true;
+        out.shown = !conn->resumed;
+        out.verify = (uint32_t)SSL_get_verify_result(conn->ssl);
+        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, common_name,
+                                  (int)cap);
+        X509_free(cert);
+    }
+    return out;
+}

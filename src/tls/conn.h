@@ -1,0 +1,143 @@
+/* conn.h: one TLS connection: a ClientHello in, a verdict carried out, then bytes.
+ *
+ * The library never sees a descriptor. A worker has one `struct tls_io`: the
+ * bytes just received are read from `in`, and what the library wants to send
+ * gathers in `out`; both belong to the connection being worked on, and the
+ * caller empties them before it turns to the next. So a connection costs one
+ * receive for each readiness and one send for each flight.
+ *
+ * Order of calls: tls_conn_start once a whole ClientHello is there, then
+ * tls_conn_handshake until it is done, then read, write, close_notify, and
+ * tls_conn_free. All in one worker.
+ */
+#ifndef REPRISE_TLS_CONN_H
+#define REPRISE_TLS_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include "resume/resume.h"
+#include "tls/context.h"
+
+#define TLS_NAME_MAX 255
+
+struct tls_io {
+    struct bytes in; /* borrowed: received, not yet taken by the library */
+    uint8_t *out;    /* borrowed storage of out_cap bytes */
+    size_t out_len;
+    size_t out_cap;
+};
+
+/* A worker's own; every connection points to it. */
+struct tls_worker {
+    struct resume resume;
+    struct tls_io io;
+    BIO *bio;        /* owned; shared by the worker's connections */
+    int keylog_fd;   /* borrowed; -1: none */
+    uint64_t now_ms; /* since 1970; set by the loop before any call */
+};
+
+/* Prepares a worker whose resume and io are set. Returns 0 or -1 without memory. */
+int tls_worker_init(struct tls_worker *worker);
+void tls_worker_fini(struct tls_worker *worker);
+
+enum tls_status {
+    TLS_DONE,   /* did what was asked */
+    TLS_AGAIN,  /* needs more input, or room in `out` */
+    TLS_EOF,    /* the peer sent close_notify */
+    TLS_FAILED, /* see tls_conn.error and tls_conn.failure */
+};
+
+/* What broke a connection, for the log and for what must follow. */
+enum tls_failure {
+    TLS_FAILURE_NONE,
+    TLS_FAILURE_ERROR,         /* a fatal alert was sent or received, or a broken record */
+    TLS_FAILURE_RENEGOTIATION, /* the client asked to renegotiate: refused (R20) */
+    TLS_FAILURE_BINDER,        /* a PSK binder did not verify */
+};
+
+struct tls_conn {
+    SSL *ssl;                          /* owned */
+    struct tls_worker *worker;         /* borrowed */
+    const struct tls_profile *profile; /* borrowed */
+    struct cache *cache;               /* borrowed; null when the profile's box is off */
+    char *server_name;                 /* owned; lower case; null when the hello has none */
+    struct bytes alpn;                 /* borrowed from the configuration */
+    struct resume_verdict
+        verdict;           /* its session bytes are good until the handshake's first call ends */
+    enum resume_by issued; /* what this handshake gave the client */
+    struct sealer_key issued_key;
+    uint8_t id[CACHE_ID_LEN]; /* of the cache entry issued or resumed */
+    bool has_id;
+    bool decided; /* the verdict is set */
+    bool resumed;
+    bool done;       /* the handshake is over */
+    bool issue_none; /* the client asked for no TLS 1.3 ticket (RFC 9149) */
+    enum tls_failure failure;
+    const char *error; /* static text, or null */
+};
+
+/* What tls_conn_start needs to know of a hello. */
+struct tls_start {
+    const struct tls_profile *profile;
+    struct cache *cache; /* the profile's; null when off */
+    const struct hello *hello;
+    struct bytes server_name; /* lower case; empty when there is none */
+};
+
+/* Decides what the hello may resume and makes the connection for it. Returns
+ * TLS_DONE; or TLS_FAILED with *alert set to what to tell the client when there
+ * is nothing to shake hands about (no common version, no common ALPN protocol,
+ * RFC 7627's abort, an unpatched client under require-strict). The caller's
+ * `conn` storage is filled in both cases and is to be freed. */
+enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
+                               const struct tls_start *start, uint8_t *alert);
+
+/* Goes on with the handshake: TLS_DONE once it is over (resumed, issued and so on
+ * are then final), TLS_AGAIN or TLS_FAILED. Tickets of TLS 1.3 are in `out` when
+ * it is done. */
+enum tls_status tls_conn_handshake(struct tls_conn *conn);
+
+/* Decrypts up to cap bytes. TLS_DONE with *len > 0, TLS_AGAIN, TLS_EOF or TLS_FAILED. */
+enum tls_status tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t cap, size_t *len);
+
+/* Encrypts all of `data` into `out`, which must have room for tls_conn_sealed_max
+ * of it. TLS_DONE or TLS_FAILED. */
+enum tls_status tls_conn_write(struct tls_conn *conn, struct bytes data);
+
+/* The most that `len` bytes of plaintext become on the wire, with what else may
+ * go out before them. */
+size_t tls_conn_sealed_max(size_t len);
+
+/* Puts close_notify into `out`. Reading goes on (half-close). */
+void tls_conn_close_notify(struct tls_conn *conn);
+
+/* The session of this connection must not be resumed by ID any more (RFC 5246
+ * 7.2.2 after a fatal alert: R18; strict-resume after an unclean end). */
+void tls_conn_forget_session(struct tls_conn *conn);
+
+/* True when either side has said close_notify and nothing broke. */
+bool tls_conn_ended_cleanly(const struct tls_conn *conn);
+
+void tls_conn_free(struct tls_conn *conn);
+
+/* Names for the log and the backend; static texts, or null before they are known. */
+const char *tls_conn_version(const struct tls_conn *conn);
+const char *tls_conn_cipher(const struct tls_conn *conn);
+const char *tls_conn_group(const struct tls_conn *conn);
+
+/* The client certificate's state. common_name (cap bytes) is emptied without one. */
+struct tls_client_cert {
+    bool shown;      /* over this connection */
+    bool in_session; /* over the session, perhaps an earlier connection */
+    uint32_t verify; /* 0: good, or none asked; else the library's X509_V_ERR_* */
+};
+struct tls_client_cert tls_conn_client_cert(const struct tls_conn *conn, char *common_name,
+                                            size_t cap);
+
+/* For context.c: sets the callbacks of a context. */
+void tls_conn_set_callbacks(SSL_CTX *ctx);
+
+#endif
