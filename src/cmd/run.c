@@ -154,16 +154,17 @@ static int run_options(int argc, char **argv, struct run *run) {
     return optind == argc ? CMD_OK : cmd_wrong_usage("run", "unexpected '%s'", argv[optind]);
 }
 
-/* The control socket of the configuration; in its absence the usual place, which
- * a first try can do without. */
+/* The usual place is one that a first try can do without: another instance may
+ * be there. */
 static int open_control(struct run *run, struct master *master, struct err *err) {
     const char *path = master_config(master)->control_socket;
     char usual[PATH_TEXT_MAX];
-    if (!path && config_default_control_socket(usual, sizeof(usual)) != 0) {
+    if (!path) {
         return 0;
     }
-    run->control = control_open(path ? path : usual, master_loop(master), run_control, master, err);
-    if (!run->control && !path) {
+    run->control = control_open(path, master_loop(master), run_control, master, err);
+    if (!run->control && config_default_control_socket(usual, sizeof(usual)) == 0 &&
+        strcmp(path, usual) == 0) {
         log_event(LOG_WARNING, "control", "no control socket: %s", err->text);
         err_clear(err);
         return 0;

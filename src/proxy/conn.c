@@ -178,6 +178,8 @@ void conn_close(struct conn *conn, enum conn_close why) {
     conn_settle_session(conn);
     report_log(conn, why);
     counter_add(conn->worker->counters, COUNT_HANDSHAKES_FAILED, conn->state != CONN_OPEN);
+    counter_add(conn->worker->counters, COUNT_BYTES_IN, conn->bytes_in);
+    counter_add(conn->worker->counters, COUNT_BYTES_OUT, conn->bytes_out);
     conn->state = CONN_CLOSED;
     if (conn->member != POOL_NONE) {
         pool_count(conn->accepter->pool, conn->member, -1);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "proxy/conn.h"
 #include "proxy/pool.h"
+#include "proxy/sandbox.h"
 
 #define ACCEPT_BATCH 64
 #define HOUSEKEEPING_NS (NS_PER_S)
@@ -211,7 +212,7 @@ static int worker_init(struct worker *worker, const struct worker_start *start, 
     if (start->index == 0 && pools_start_checks(worker->pools, start->gen, &worker->loop) != 0) {
         return err_set_errno(err, errno, "cannot start the health checks");
     }
-    return 0;
+    return sandbox_enter(err);
 }
 
 static void worker_fini(struct worker *worker) {

@@ -1,0 +1,1 @@
+"""The laboratory of the whole-program tests: see ../README.md for what lies where."""

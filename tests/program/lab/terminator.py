@@ -1,0 +1,254 @@
+"""A running `reprise run`: started, waited for, read and ended by a test."""
+
+import copy
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from . import config as conf
+from .deadline import DEADLINE_S, wait_until
+from .loglines import LogError, parse_line
+from .tlswire import parse_key_log
+
+TOP = Path(__file__).resolve().parents[3]
+
+# What a sanitizer writes; it ends the process as well, but perhaps only a worker.
+SANITIZER = re.compile(rb"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
+
+
+def binary():
+    """The program under test."""
+    path = Path(os.environ.get("REPRISE_BIN", TOP / "build" / "reprise"))
+    if not path.exists():
+        raise AssertionError(f"{path} is not there: build it with make, or set REPRISE_BIN")
+    return path
+
+
+def run(*args, timeout_s=None, **more):
+    """Runs `reprise ARGS...` to its end; output as text."""
+    return subprocess.run(
+        [binary(), *map(str, args)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s or DEADLINE_S,
+        **more,
+    )
+
+
+def process_field(pid, name):
+    """A field of /proc/PID/status as text, None when the process is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    return next((line.split(":", 1)[1].strip() for line in status.splitlines() if line.startswith(name + ":")), None)
+
+
+def is_running(pid):
+    return process_field(pid, "State") not in (None, "Z (zombie)")
+
+
+def children(pid):
+    """PIDs of the processes that `pid` started and that are running."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [int(child) for child in found if is_running(int(child))]
+
+
+def memory_kb(pid):
+    """Resident memory of a process."""
+    return int(process_field(pid, "VmRSS").split()[0])
+
+
+class Terminator:
+    """See the head of this file. Made by the fixture `terminator`.
+
+    folder      its own folder: configuration, log, key log of the clients
+    key_log     a file for the clients' key logs; what is in there must not be in the log
+    """
+
+    def __init__(self, folder, socket_folder, config):
+        self.folder = folder
+        self.config = copy.deepcopy(config)
+        self.config.setdefault("control-socket", str(Path(socket_folder) / "control.sock"))
+        self.socket = self.config["control-socket"]
+        self.file = folder / "reprise.yaml"
+        self.log_file = folder / "log"
+        self.key_log = folder / "clients.keylog"
+        self.key_log.touch()
+        self.process = None
+        self._events = []
+        self._read_to = 0
+        self._secrets = []
+
+    # --- life ---
+
+    def write_config(self, config=None):
+        """Writes the configuration file: the given one, or the present one."""
+        if config is not None:
+            self.config = copy.deepcopy(config)
+            self.config.setdefault("control-socket", self.socket)
+        self.file.write_text(conf.to_yaml(self.config))
+
+    def start(self, wait=True):
+        self.write_config()
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                [binary(), "run", "-c", self.file],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_event("ready")
+        return self
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait_exit(self, timeout_s=None):
+        """Waits for the end of the master; its exit status."""
+        try:
+            return self.process.wait(timeout_s or DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end:\n{self.text()[-4000:]}") from None
+
+    def stop(self):
+        """SIGTERM; it must end with status 0 and leave a clean log."""
+        self.signal(signal.SIGTERM)
+        status = self.wait_exit()
+        self.check_log()
+        assert status == 0, f"exit status {status}:\n{self.text()[-4000:]}"
+
+    def destroy(self):
+        """Ends whatever of it still runs."""
+        if self.process is None:
+            return
+        left = [*children(self.pid), self.pid] if self.process.poll() is None else []
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+    # --- its log ---
+
+    def text(self):
+        """The log as it is now."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def events(self):
+        """All log lines so far, as dicts."""
+        with open(self.log_file, "rb") as log:
+            log.seek(self._read_to)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            try:
+                self._events.append(parse_line(line))
+            except LogError:
+                self._events.append({"event": "unreadable", "line": line})
+        return self._events
+
+    def find(self, event=None, where=None, since=0, **fields):
+        """The log lines with this event and these fields (keywords with "_" for "-") for
+        which where(line) is true, from the one with index `since` on."""
+        fields = {key.replace("_", "-"): str(value) for key, value in fields.items()}
+        return [
+            line
+            for line in self.events[since:]
+            if (event is None or line.get("event") == event)
+            and all(line.get(key) == value for key, value in fields.items())
+            and (where is None or where(line))
+        ]
+
+    def wait_events(self, event, count=1, where=None, since=0, timeout_s=None, **fields):
+        """Waits until there are `count` such lines; returns them all."""
+
+        def look():
+            found = self.find(event, where, since, **fields)
+            if len(found) < count and self.process.poll() is not None:
+                raise AssertionError(
+                    f"no {event} {fields}; it ended with {self.process.poll()}:\n{self.text()[-4000:]}"
+                )
+            return found if len(found) >= count else None
+
+        return wait_until(
+            lambda: f"{count} log lines {event} {fields}:\n{self.text()[-4000:]}", look, timeout_s
+        )
+
+    def wait_event(self, event, where=None, since=0, timeout_s=None, **fields):
+        """Waits for such a line; returns the first."""
+        return self.wait_events(event, 1, where, since, timeout_s, **fields)[0]
+
+    def connection(self, client=None, **fields):
+        """Waits for the line of a connection: of the client with this name (anything with
+        a `peer` or `name`, or a text), or with these fields."""
+        if client is not None:
+            fields["client"] = getattr(client, "peer", None) or getattr(client, "name", client)
+        return self.wait_event("connection", **fields)
+
+    def connections(self, count, **fields):
+        """Waits for the lines of `count` connections."""
+        return self.wait_events("connection", count, **fields)
+
+    def add_secret(self, secret):
+        """Bytes that must not be in the log, in any form."""
+        self._secrets.append(secret)
+
+    def check_log(self):
+        """No sanitizer report, no line that is not one, no secret."""
+        raw = self.log_file.read_bytes()
+        report = SANITIZER.search(raw)
+        assert not report, f"a sanitizer reports:\n{raw[max(0, report.start() - 200):][:6000].decode(errors='replace')}"
+        broken = self.find("unreadable")
+        assert not broken, f"lines of the log that do not parse: {broken[:5]}"
+        known = parse_key_log(self.key_log.read_text())
+        secrets = self._secrets + [s for labels in known.values() for s in labels.values()]
+        lower = raw.lower()
+        for secret in secrets:
+            assert secret not in raw, "a secret is in the log, as it is"
+            assert secret.hex().encode() not in lower, "a secret is in the log, as hexadecimal"
+
+    # --- where it listens ---
+
+    def address(self, virtual_server="https", index=0):
+        """(host, port) of an address of a virtual server."""
+        found = self.find("listen", virtual_server=virtual_server)
+        host, port = found[index]["address"].rsplit(":", 1)
+        return host.strip("[]"), int(port)
+
+    # --- processes ---
+
+    def processes(self):
+        """PIDs of what the master has started."""
+        return children(self.pid)
+
+    def workers(self):
+        """PIDs of the workers that run now, by the log."""
+        started = [int(line["pid"]) for line in self.find("worker-start")]
+        running = self.processes()
+        return [pid for pid in started if pid in running]
+
+    # --- control ---
+
+    def ctl(self, *args):
+        return run("ctl", "-s", self.socket, *args)
+
+    def reload(self, config=None):
+        """Writes a configuration and has it loaded with `reprise ctl reload`."""
+        self.write_config(config)
+        return self.ctl("reload")
