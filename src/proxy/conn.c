@@ -268,7 +268,9 @@ static void conn_start(struct conn *conn, const struct hello *hello) {
     worker->tls.now_ms = clock_wall_ms();
     struct tls_start start = {
         .profile = tls_set_find(worker->gen->tls, profile),
-        .cache = generation_cache(worker->gen, profile),
+        .caches = { .own = generation_cache(worker->gen, profile),
+                    .others = conn->accepter->caches,
+                    .other_count = conn->accepter->cache_count },
         .hello = hello,
         .server_name = { name, name_len },
     };

@@ -273,12 +273,20 @@ static int caches_init(struct generation *gen, const struct generation *old, str
     return cache_region_fill(region, gen->config, have, err);
 }
 
-struct cache *generation_cache(const struct generation *gen, const struct config_profile *profile) {
-    if (!wants_cache(profile)) {
-        return NULL;
+static int profile_caches_init(struct generation *gen, struct err *err) {
+    const struct config *config = gen->config;
+    gen->profile_caches = calloc(config->profile_count + 1, sizeof(struct cache *));
+    if (!gen->profile_caches) {
+        return err_set(err, "no memory for session caches");
     }
-    const struct cache_slot *slot = cache_region_find(gen->caches, profile->name);
-    return slot ? slot->cache : NULL;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct cache_slot *slot =
+            wants_cache(&config->profiles[i])
+                ? cache_region_find(gen->caches, config->profiles[i].name)
+                : NULL;
+        gen->profile_caches[i] = slot ? slot->cache : NULL;
+    }
+    return 0;
 }
 
 /* --- backends ------------------------------------------------------------ */
@@ -335,7 +343,8 @@ struct generation *generation_new(struct config *config, const struct generation
     gen->backends.shm.fd = -1;
     gen->tls = tls_set_load(config, err);
     if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, err) != 0 ||
-        caches_init(gen, old, err) != 0 || listeners_init(gen, old, err) != 0) {
+        caches_init(gen, old, err) != 0 ||
+        profile_caches_init(gen, err) != 0 || listeners_init(gen, old, err) != 0) {
         generation_free(gen, old);
         return NULL;
     }
@@ -353,6 +362,7 @@ void generation_free(struct generation *gen, const struct generation *newer) {
         sni_free(gen->sni[i]);
     }
     free(gen->sni);
+    free(gen->profile_caches);
     free(gen->pool_first_member);
     tls_set_free(gen->tls);
     config_free(gen->config);

@@ -77,6 +77,7 @@ struct generation {
     struct listener *listeners; /* owned; their sockets may come from the last generation */
     size_t listener_count;
     struct cache_region *caches; /* counted */
+    struct cache **profile_caches; /* owned; by profile: its cache in the region, or null */
     struct backend_state backends;
     size_t *pool_first_member;  /* owned; by pool: its members' place in backends */
     struct config_address demo; /* where the demonstration backend listens; text borrowed from
@@ -84,7 +85,10 @@ struct generation {
 };
 
 /* The cache of a profile, or null when its tick box is off. */
-struct cache *generation_cache(const struct generation *gen, const struct config_profile *profile);
+static inline struct cache *generation_cache(const struct generation *gen,
+                                             const struct config_profile *profile) {
+    return gen->profile_caches[profile - gen->config->profiles];
+}
 
 /* Builds a generation from `config`, which it takes over in every case. `old` may
  * be null; its sockets and caches are taken over where they fit, and it stays

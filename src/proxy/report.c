@@ -60,8 +60,12 @@ static struct bytes ticket_key(const struct tls_conn *tls) {
     return (struct bytes){ 0 };
 }
 
+/* TLS 1.2's session ID, which goes over the wire in clear. A TLS 1.3 handle is the
+ * client's ticket: it is not told. */
 static struct bytes session_id(const struct tls_conn *tls) {
-    return (struct bytes){ tls->id, tls->has_id ? sizeof(tls->id) : 0 };
+    bool tell = tls->has_id && (tls->verdict.offered == RESUME_BY_SESSION_ID ||
+                                tls->issued == RESUME_BY_SESSION_ID);
+    return (struct bytes){ tls->id, tell ? sizeof(tls->id) : 0 };
 }
 
 static void log_tls(struct log_line *line, const struct conn *conn) {

@@ -134,6 +134,17 @@ static void worker_on_turn(struct loop *loop) {
     log_flush();
 }
 
+/* The caches among which an ID that a profile does not know is looked for. */
+static void accepter_find_caches(struct accepter *a, const struct generation *gen) {
+    const struct config_vserver *vserver = a->listener->vserver;
+    for (size_t i = 0; i < vserver->profile_count && a->cache_count < RESUME_OTHERS_MAX; i++) {
+        struct cache *cache = generation_cache(gen, vserver->profiles[i]);
+        if (cache) {
+            a->caches[a->cache_count++] = cache;
+        }
+    }
+}
+
 /* This worker's share of each listener's sockets: more than one when there were
  * more workers before a reload. */
 static int accepters_init(struct worker *worker) {
@@ -160,6 +171,7 @@ static int accepters_init(struct worker *worker) {
                 .sni = gen->sni[l->vserver - gen->config->vservers],
                 .pool = &worker->pools[l->vserver->pool - gen->config->pools],
             };
+            accepter_find_caches(&worker->accepters[worker->accepter_count - 1], gen);
         }
     }
     return accept_start(worker);

@@ -24,6 +24,8 @@ struct accepter {
     const struct listener *listener;
     const struct sni_table *sni;
     struct pool *pool;
+    struct cache *caches[RESUME_OTHERS_MAX]; /* of the virtual server's profiles */
+    size_t cache_count;
 };
 
 struct worker {

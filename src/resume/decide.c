@@ -64,8 +64,12 @@ static enum reason check_client_chain(const struct record *r, const struct resum
                : REASON_RESUMED;
 }
 
+/* In whole seconds of the clock, as the TLS library counts a session's age: so
+ * both agree on the moment from which it is too old. */
 static bool is_older(uint64_t since_ms, uint64_t now_ms, uint32_t limit_s) {
-    return now_ms > since_ms && now_ms - since_ms >= (uint64_t)limit_s * MS_PER_S;
+    uint64_t since_s = since_ms / MS_PER_S;
+    uint64_t now_s = now_ms / MS_PER_S;
+    return now_s > since_s && now_s - since_s >= limit_s;
 }
 
 /* R21: from the first full handshake on, whatever was renewed since. */

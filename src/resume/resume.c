@@ -51,20 +51,33 @@ static enum reason open_ticket(struct resume *resume, struct bytes ticket,
     return REASON_STORE_UNAVAILABLE;
 }
 
-static enum reason open_entry(struct resume *resume, struct cache *cache, struct bytes id,
-                              struct bytes *plain) {
+/* An ID that the profile's cache does not have: another profile's, or nobody's. */
+static enum reason unknown_id(const struct resume_caches *caches, const uint8_t *id) {
+    for (size_t i = 0; i < caches->other_count; i++) {
+        if (caches->others[i] != caches->own && cache_has(caches->others[i], id)) {
+            return REASON_OTHER_PROFILE;
+        }
+    }
+    return REASON_UNKNOWN_SESSION_ID;
+}
+
+static enum reason open_entry(struct resume *resume, const struct resume_caches *caches,
+                              struct bytes id, struct bytes *plain) {
+    if (!caches->own) {
+        return REASON_CACHE_OFF;
+    }
     if (id.len != CACHE_ID_LEN) {
         return REASON_UNKNOWN_SESSION_ID;
     }
     struct resume_scratch *scratch = resume->scratch;
     size_t sealed_len = 0;
-    switch (cache_get(cache, id.data, scratch->sealed, &sealed_len)) {
+    switch (cache_get(caches->own, id.data, scratch->sealed, &sealed_len)) {
     case CACHE_HIT:
         break;
     case CACHE_KILLED:
         return REASON_UNCLEAN_SHUTDOWN;
     default:
-        return REASON_UNKNOWN_SESSION_ID;
+        return unknown_id(caches, id.data);
     }
     size_t len = 0;
     if (sealer_open_entry(resume->sealer, id.data, (struct bytes){ scratch->sealed, sealed_len },
@@ -75,7 +88,7 @@ static enum reason open_entry(struct resume *resume, struct cache *cache, struct
     return REASON_RESUMED;
 }
 
-static enum reason open_offered(struct resume *resume, struct cache *cache,
+static enum reason open_offered(struct resume *resume, const struct resume_caches *caches,
                                 const struct resume_query *query, struct resume_verdict *verdict,
                                 struct bytes *plain) {
     const struct hello *hello = query->hello;
@@ -84,7 +97,7 @@ static enum reason open_offered(struct resume *resume, struct cache *cache,
     case RESUME_BY_NONE:
         break;
     case RESUME_BY_SESSION_ID:
-        return cache ? open_entry(resume, cache, hello->session_id, plain) : REASON_CACHE_OFF;
+        return open_entry(resume, caches, hello->session_id, plain);
     case RESUME_BY_TICKET:
         return tickets ? open_ticket(resume, hello->session_ticket, verdict, plain)
                        : REASON_TICKETS_OFF;
@@ -92,18 +105,18 @@ static enum reason open_offered(struct resume *resume, struct cache *cache,
         return tickets ? open_ticket(resume, hello->psk_identity, verdict, plain)
                        : REASON_TICKETS_OFF;
     case RESUME_BY_PSK_STATEFUL:
-        return cache ? open_entry(resume, cache, hello->psk_identity, plain) : REASON_CACHE_OFF;
+        return open_entry(resume, caches, hello->psk_identity, plain);
     }
     return REASON_NOT_OFFERED;
 }
 
-void resume_look_up(struct resume *resume, struct cache *cache, struct resume_query *query,
-                    struct resume_verdict *verdict) {
+void resume_look_up(struct resume *resume, const struct resume_caches *caches,
+                    struct resume_query *query, struct resume_verdict *verdict) {
     *verdict = (struct resume_verdict){ 0 };
     query->by = offered_by(query->hello, query->protocol);
     verdict->offered = query->by;
     struct bytes plain = { 0 };
-    enum reason reason = open_offered(resume, cache, query, verdict, &plain);
+    enum reason reason = open_offered(resume, caches, query, verdict, &plain);
     if (reason != REASON_RESUMED) {
         refuse(verdict, reason);
         return;

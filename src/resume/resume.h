@@ -46,10 +46,22 @@ struct resume_verdict {
     uint64_t client_chain_expiry_s;
 };
 
-/* Looks up what the hello offers and decides. `cache` is the profile's (null when
- * its tick box is off). query->by is set here. */
-void resume_look_up(struct resume *resume, struct cache *cache, struct resume_query *query,
-                    struct resume_verdict *verdict);
+/* The caches that a look-up may see. */
+struct resume_caches {
+    struct cache *own; /* the profile's; null when its tick box is off */
+    /* Those of the virtual server's other profiles, the profile's own perhaps among
+     * them: an ID that is there and not in `own` belongs to another profile. Only
+     * told, never resumed. At most RESUME_OTHERS_MAX, so that a flood of unknown
+     * IDs stays cheap; beyond them the reason is "unknown". */
+    struct cache *const *others;
+    size_t other_count;
+};
+
+#define RESUME_OTHERS_MAX 16
+
+/* Looks up what the hello offers and decides. query->by is set here. */
+void resume_look_up(struct resume *resume, const struct resume_caches *caches,
+                    struct resume_query *query, struct resume_verdict *verdict);
 
 /* What a handshake settled, to make a record of. */
 struct resume_made {

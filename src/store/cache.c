@@ -324,6 +324,15 @@ enum cache_result cache_get(struct cache *cache, const uint8_t id[static CACHE_I
     return result;
 }
 
+bool cache_has(struct cache *cache, const uint8_t id[static CACHE_ID_LEN]) {
+    uint64_t hash = cache_hash(cache, id);
+    struct shard *shard = shard_lock(cache, hash);
+    const struct entry *entry = index_find(cache, shard, hash, id);
+    bool has = entry && entry->state == ENTRY_LIVE;
+    shard_unlock(shard);
+    return has;
+}
+
 enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_ID_LEN]) {
     uint64_t hash = cache_hash(cache, id);
     enum cache_result result = CACHE_MISS;

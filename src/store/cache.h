@@ -21,6 +21,7 @@
 #ifndef REPRISE_STORE_CACHE_H
 #define REPRISE_STORE_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,6 +74,9 @@ enum cache_result cache_put(struct cache *cache, const uint8_t id[static CACHE_I
  * *len. Any worker. */
 enum cache_result cache_get(struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
                             uint8_t *buf, size_t *len);
+
+/* Whether there is a session under `id`; counted as no look-up. Any worker. */
+bool cache_has(struct cache *cache, const uint8_t id[static CACHE_ID_LEN]);
 
 /* Takes the session under `id` away, wiping its bytes; the ID stays known until
  * it is evicted, so that a later offer can be told why. Returns CACHE_HIT when

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -11,11 +12,15 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 
 #define RECORD_PLAIN_MAX 16384
 #define RECORD_EXTRA_MAX 64    /* header, nonce, tag, inner type of one record */
 #define PENDING_EXTRA_MAX 8192 /* tickets, alerts, key updates that go out first */
+
+/* The process's worker, for the one callback that is given no connection. */
+static const struct tls_worker *the_worker;
 
 static struct tls_conn *conn_of(const SSL *ssl) {
     return SSL_get_app_data(ssl);
@@ -72,6 +77,7 @@ int tls_worker_init(struct tls_worker *worker) {
         return -1;
     }
     BIO_set_data(worker->bio, worker);
+    the_worker = worker;
     BIO_set_init(worker->bio, 1);
     return 0; /* the method lives as long as the process */
 }
@@ -79,6 +85,7 @@ int tls_worker_init(struct tls_worker *worker) {
 void tls_worker_fini(struct tls_worker *worker) {
     BIO_free(worker->bio);
     worker->bio = NULL;
+    the_worker = NULL;
 }
 
 /* --- making records ------------------------------------------------------ */
@@ -253,6 +260,15 @@ static int alpn_select(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* The library's clock is the one that the decision was made by. AWS-LC passes no
+ * SSL here. */
+static void current_time(const SSL *ssl, struct timeval *out) {
+    uint64_t now_ms = the_worker ? the_worker->now_ms : clock_wall_ms();
+    (void)ssl;
+    out->tv_sec = (time_t)(now_ms / MS_PER_S);
+    out->tv_usec = (suseconds_t)(now_ms % MS_PER_S * 1000);
+}
+
 /* One line in one write, so that lines of several workers do not mix. */
 static void keylog_line(const SSL *ssl, const char *line) {
     int fd = conn_of(ssl)->worker->keylog_fd;
@@ -271,6 +287,7 @@ void tls_conn_set_callbacks(SSL_CTX *ctx) {
     SSL_CTX_sess_set_new_cb(ctx, session_new);
     SSL_CTX_set_alpn_select_cb(ctx, alpn_select, NULL);
     SSL_CTX_set_keylog_callback(ctx, keylog_line);
+    SSL_CTX_set_current_time_cb(ctx, current_time);
 }
 
 /* --- starting ------------------------------------------------------------ */
@@ -374,7 +391,7 @@ static char *copy_name(struct bytes name) {
 enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
                                const struct tls_start *start, uint8_t *alert) {
     const struct policy *policy = &start->profile->policy;
-    *conn = (struct tls_conn){ .worker = worker, .profile = start->profile, .cache = start->cache };
+    *conn = (struct tls_conn){ .worker = worker, .profile = start->profile, .cache = start->caches.own };
     conn->server_name = copy_name(start->server_name);
     if (start->server_name.len > 0 && !conn->server_name) {
         return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
@@ -402,7 +419,7 @@ enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
         .alpn = conn->alpn,
         .now_ms = worker->now_ms,
     };
-    resume_look_up(&worker->resume, start->cache, &query, &conn->verdict);
+    resume_look_up(&worker->resume, &start->caches, &query, &conn->verdict);
     conn->decided = true;
     if (conn->verdict.action == RESUME_ACTION_ABORT) {
         return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,

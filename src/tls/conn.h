@@ -82,7 +82,7 @@ struct tls_conn {
 /* What tls_conn_start needs to know of a hello. */
 struct tls_start {
     const struct tls_profile *profile;
-    struct cache *cache; /* the profile's; null when off */
+    struct resume_caches caches;
     const struct hello *hello;
     struct bytes server_name; /* lower case; empty when there is none */
 };
