@@ -2,10 +2,13 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,8 +17,13 @@
 #define LOG_BUFFER_BYTES 65536
 #define LOG_TAIL 3 /* what ends a line: a brace, a newline, and room for a NUL */
 
+/* How a descriptor is written to without waiting. */
+enum log_kind { LOG_TO_OTHER, LOG_TO_FILE, LOG_TO_SOCKET };
+
 static struct {
-    int fd;
+    int fd;     /* borrowed, or `own_fd` */
+    int own_fd; /* owned; -1: none */
+    enum log_kind kind;
     bool json;
     bool buffered;
     uint32_t rate;      /* lines a second; 0: no limit */
@@ -24,10 +32,27 @@ static struct {
     uint64_t dropped;
     size_t used;
     char buffer[LOG_BUFFER_BYTES];
-} logger = { .fd = STDERR_FILENO };
+} logger = { .fd = STDERR_FILENO, .own_fd = -1 };
+
+/* A pipe may be shared: between a poll and a write another process can fill it.
+ * Opened anew it has an own, non-blocking, file description. */
+static int pipe_reopen(int fd) {
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
 
 void log_open(int fd, bool json) {
-    logger.fd = fd;
+    struct stat st;
+    mode_t type = fstat(fd, &st) == 0 ? st.st_mode & S_IFMT : 0;
+    if (logger.own_fd >= 0) {
+        close(logger.own_fd);
+    }
+    logger.own_fd = type == S_IFIFO ? pipe_reopen(fd) : -1;
+    logger.fd = logger.own_fd >= 0 ? logger.own_fd : fd;
+    logger.kind = type == S_IFREG || logger.own_fd >= 0 ? LOG_TO_FILE
+                  : type == S_IFSOCK                    ? LOG_TO_SOCKET
+                                                        : LOG_TO_OTHER;
     logger.json = json;
 }
 
@@ -166,10 +191,18 @@ void log_ms(struct log_line *line, const char *key, uint64_t ns) {
     line_field(line, key, (struct bytes){ (const uint8_t *)text, (size_t)n }, true);
 }
 
-/* True when a write of up to PIPE_BUF bytes will not block. */
-static bool log_ready(void) {
-    struct pollfd p = { .fd = logger.fd, .events = POLLOUT };
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+/* One write that does not block. */
+static ssize_t log_write_once(const char *text, size_t len) {
+    struct pollfd ready = { .fd = logger.fd, .events = POLLOUT };
+    switch (logger.kind) {
+    case LOG_TO_FILE:
+        return write(logger.fd, text, len);
+    case LOG_TO_SOCKET:
+        return send(logger.fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case LOG_TO_OTHER:
+        break;
+    }
+    return poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) ? write(logger.fd, text, len) : -1;
 }
 
 /* Writes whole lines in pieces that a pipe takes at once. Returns what was written. */
@@ -183,10 +216,8 @@ static size_t log_put(const char *text, size_t len) {
                 piece--;
             }
         }
-        if (piece == 0 || !log_ready()) {
-            break;
-        }
-        ssize_t n = write(logger.fd, text + done, piece);
+        errno = 0;
+        ssize_t n = piece > 0 ? log_write_once(text + done, piece) : -1;
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -207,24 +238,43 @@ void log_flush(void) {
     logger.used -= done;
 }
 
-void log_write(struct log_line *line) {
+/* Ends the line and hands it on. Returns whether it was taken. */
+static bool line_end(struct log_line *line) {
     if (line->json) {
         line->text[line->len++] = '}';
     }
     line->text[line->len++] = '\n';
     if (!logger.buffered) {
-        log_put(line->text, line->len);
-        return;
+        return log_put(line->text, line->len) == line->len;
     }
     if (line->len > sizeof(logger.buffer) - logger.used) {
         log_flush();
     }
     if (line->len > sizeof(logger.buffer) - logger.used) {
-        logger.dropped++;
-        return;
+        return false;
     }
     memcpy(logger.buffer + logger.used, line->text, line->len);
     logger.used += line->len;
+    return true;
+}
+
+/* Tells how many lines were lost, as soon as one is taken again. */
+static void log_tell_dropped(void) {
+    struct log_line lost;
+    if (logger.dropped == 0) {
+        return;
+    }
+    log_start(&lost, "log-dropped");
+    log_text(&lost, "level", "warning");
+    log_u64(&lost, "lines", logger.dropped);
+    if (line_end(&lost)) {
+        logger.dropped = 0;
+    }
+}
+
+void log_write(struct log_line *line) {
+    log_tell_dropped();
+    logger.dropped += !line_end(line);
 }
 
 void log_write_limited(struct log_line *line, uint64_t now_ns) {
@@ -238,14 +288,6 @@ void log_write_limited(struct log_line *line, uint64_t now_ns) {
             return;
         }
         logger.tokens_ns -= cost_ns;
-    }
-    if (logger.dropped > 0) {
-        struct log_line lost;
-        log_start(&lost, "log-dropped");
-        log_text(&lost, "level", "warning");
-        log_u64(&lost, "lines", logger.dropped);
-        logger.dropped = 0;
-        log_write(&lost);
     }
     log_write(line);
 }

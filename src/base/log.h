@@ -26,7 +26,8 @@ struct log_line {
     char text[LOG_LINE_MAX];
 };
 
-/* Sets where lines go: a descriptor (borrowed, must outlive its use) and the form. */
+/* Sets where lines go: a descriptor (borrowed, must outlive its use) and the form.
+ * Before privileges are given up: a pipe is opened anew, so as not to block. */
 void log_open(int fd, bool json);
 
 /* Lines a second that log_limited lets through in this process; 0: no limit. */

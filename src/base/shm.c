@@ -2,6 +2,8 @@
 #include "base/shm.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -54,9 +56,18 @@ void shm_close(struct shm *shm) {
 }
 
 int shm_make_readonly(struct shm *shm, struct err *err) {
-    void *base = mmap(NULL, shm->len, PROT_READ, MAP_SHARED, shm->fd, 0);
+    /* Through a descriptor of its own that is open for reading only: otherwise
+     * mprotect could give the right to write back. */
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", shm->fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *base = fd >= 0 ? mmap(NULL, shm->len, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
     if (base == MAP_FAILED) {
-        return err_set_errno(err, errno, "cannot map shared memory read-only");
+        return err_set_errno(err, why, "cannot map shared memory read-only");
     }
     if (shm_protect_secret(base, shm->len, err) != 0) {
         munmap(base, shm->len);

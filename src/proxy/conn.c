@@ -51,14 +51,16 @@ static void backlog_free(struct backlog *b) {
 /* Appends; returns 0, or -1 without memory. */
 static int backlog_add(struct backlog *b, struct bytes data) {
     if (b->cap - b->end < data.len) {
-        size_t cap = backlog_len(b) + data.len;
-        uint8_t *grown = malloc(cap);
+        size_t have = backlog_len(b);
+        uint8_t *grown = malloc(have + data.len);
         if (!grown) {
             return -1;
         }
-        memcpy(grown, b->data + b->at, b->data ? backlog_len(b) : 0);
+        if (have > 0) {
+            memcpy(grown, b->data + b->at, have);
+        }
         free(b->data);
-        *b = (struct backlog){ grown, 0, (uint32_t)backlog_len(b), (uint32_t)cap };
+        *b = (struct backlog){ grown, 0, (uint32_t)have, (uint32_t)(have + data.len) };
     }
     memcpy(b->data + b->end, data.data, data.len);
     b->end += (uint32_t)data.len;

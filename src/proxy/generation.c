@@ -343,8 +343,8 @@ struct generation *generation_new(struct config *config, const struct generation
     gen->backends.shm.fd = -1;
     gen->tls = tls_set_load(config, err);
     if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, err) != 0 ||
-        caches_init(gen, old, err) != 0 ||
-        profile_caches_init(gen, err) != 0 || listeners_init(gen, old, err) != 0) {
+        caches_init(gen, old, err) != 0 || profile_caches_init(gen, err) != 0 ||
+        listeners_init(gen, old, err) != 0) {
         generation_free(gen, old);
         return NULL;
     }

@@ -76,7 +76,7 @@ struct generation {
     struct sni_table **sni;     /* owned; by virtual server */
     struct listener *listeners; /* owned; their sockets may come from the last generation */
     size_t listener_count;
-    struct cache_region *caches; /* counted */
+    struct cache_region *caches;   /* counted */
     struct cache **profile_caches; /* owned; by profile: its cache in the region, or null */
     struct backend_state backends;
     size_t *pool_first_member;  /* owned; by pool: its members' place in backends */

@@ -135,19 +135,27 @@ static void make_nonce(const uint8_t head[static SEALER_HEAD],
            SEALER_COUNTER_LEN);
 }
 
-static struct bytes make_ad(uint8_t buf[static AD_MAX], enum purpose purpose,
-                            const uint8_t head[static SEALER_HEAD], struct bytes bound_to) {
+/* Which of the ring's keys, and what for. All borrowed. */
+struct use {
+    const uint8_t *secret; /* CRYPTO_KEY_LEN */
+    const uint8_t *name;   /* KEYRING_NAME_LEN */
+    enum purpose purpose;
+    struct bytes bound_to; /* an entry's ID */
+};
+
+static struct bytes make_ad(uint8_t buf[static AD_MAX], const struct use *use,
+                            const uint8_t head[static SEALER_HEAD]) {
     struct writer w = writer_of(buf, AD_MAX);
-    writer_u8(&w, (uint8_t)purpose);
+    writer_u8(&w, (uint8_t)use->purpose);
     writer_put(&w, head, SEALER_HEAD);
-    writer_put(&w, bound_to.data, bound_to.len);
+    writer_put(&w, use->bound_to.data, use->bound_to.len);
     return (struct bytes){ buf, (size_t)(w.at - buf) };
 }
 
-static enum sealer_status seal(struct sealing *s, const uint8_t secret[static CRYPTO_KEY_LEN],
-                               const uint8_t name[static KEYRING_NAME_LEN], enum purpose purpose,
-                               struct bytes bound_to, struct bytes record, uint8_t *out) {
-    if ((!s->key.used || s->counter == SEALER_COUNTER_MAX) && sealing_start(s, secret, name) != 0) {
+static enum sealer_status seal(struct sealing *s, const struct use *use, struct bytes record,
+                               uint8_t *out) {
+    if ((!s->key.used || s->counter == SEALER_COUNTER_MAX) &&
+        sealing_start(s, use->secret, use->name) != 0) {
         return SEALER_UNAVAILABLE;
     }
     s->counter++;
@@ -158,7 +166,7 @@ static enum sealer_status seal(struct sealing *s, const uint8_t secret[static CR
     uint8_t nonce[CRYPTO_NONCE_LEN];
     uint8_t ad[AD_MAX];
     make_nonce(out, nonce);
-    return crypto_aead_seal(&s->key.aead, nonce, make_ad(ad, purpose, out, bound_to), record,
+    return crypto_aead_seal(&s->key.aead, nonce, make_ad(ad, use, out), record,
                             out + SEALER_HEAD) == 0
                ? SEALER_OK
                : SEALER_UNAVAILABLE;
@@ -166,14 +174,12 @@ static enum sealer_status seal(struct sealing *s, const uint8_t secret[static CR
 
 /* Opens under a derived key that is kept, or derives one and keeps it only if it
  * opens: forged tickets push nothing out. */
-static enum sealer_status open_sealed(struct sealer *sealer,
-                                      const uint8_t secret[static CRYPTO_KEY_LEN],
-                                      enum purpose purpose, struct bytes bound_to,
+static enum sealer_status open_sealed(struct sealer *sealer, const struct use *use,
                                       struct bytes sealed, uint8_t *out, size_t *out_len) {
     const uint8_t *head = sealed.data;
     uint8_t nonce[CRYPTO_NONCE_LEN];
     uint8_t ad_buf[AD_MAX];
-    struct bytes ad = make_ad(ad_buf, purpose, head, bound_to);
+    struct bytes ad = make_ad(ad_buf, use, head);
     struct bytes body = { head + SEALER_HEAD, sealed.len - SEALER_HEAD };
     make_nonce(head, nonce);
     /* Sealer IDs are random: any byte of one spreads well. */
@@ -185,13 +191,13 @@ static enum sealer_status open_sealed(struct sealer *sealer,
         rc = crypto_aead_open(&kept->aead, nonce, ad, body, out);
     } else {
         struct derived once = { 0 };
-        if (derive(&once, secret, head) != 0) {
+        if (derive(&once, use->secret, head) != 0) {
             return SEALER_UNAVAILABLE;
         }
         rc = crypto_aead_open(&once.aead, nonce, ad, body, out);
         if (rc == 0) {
             derived_drop(kept);
-            derive(kept, secret, head);
+            derive(kept, use->secret, head);
         }
         derived_drop(&once);
     }
@@ -207,8 +213,8 @@ enum sealer_status sealer_seal_ticket(struct sealer *sealer, struct bytes record
     const struct keyring_key *current = &sealer->keys.keys[sealer->current];
     memcpy(key->name, current->name, sizeof(key->name));
     key->current = true;
-    return seal(&sealer->ticket, current->secret, current->name, PURPOSE_TICKET,
-                (struct bytes){ 0 }, record, out);
+    const struct use use = { current->secret, current->name, PURPOSE_TICKET, { 0 } };
+    return seal(&sealer->ticket, &use, record, out);
 }
 
 enum sealer_status sealer_open_ticket(struct sealer *sealer, struct bytes ticket, uint8_t *out,
@@ -224,20 +230,23 @@ enum sealer_status sealer_open_ticket(struct sealer *sealer, struct bytes ticket
         const struct keyring_key *k = &sealer->keys.keys[i];
         if (memcmp(k->name, ticket.data, KEYRING_NAME_LEN) == 0) {
             key->current = k->state == KEY_CURRENT;
-            return open_sealed(sealer, k->secret, PURPOSE_TICKET, (struct bytes){ 0 }, ticket, out,
-                               out_len);
+            const struct use use = { k->secret, k->name, PURPOSE_TICKET, { 0 } };
+            return open_sealed(sealer, &use, ticket, out, out_len);
         }
     }
     return SEALER_UNKNOWN_KEY;
 }
 
-static const uint8_t entry_name[KEYRING_NAME_LEN]; /* the cache's one key needs no name */
+static struct use entry_use(const struct sealer *sealer, const uint8_t id[static CACHE_ID_LEN]) {
+    static const uint8_t name[KEYRING_NAME_LEN]; /* the caches' one key needs no name */
+    return (struct use){ sealer->keys.cache_secret, name, PURPOSE_ENTRY, { id, CACHE_ID_LEN } };
+}
 
 enum sealer_status sealer_seal_entry(struct sealer *sealer, const uint8_t id[static CACHE_ID_LEN],
                                      struct bytes record, uint8_t *out) {
     sealer_refresh(sealer);
-    return seal(&sealer->entry, sealer->keys.cache_secret, entry_name, PURPOSE_ENTRY,
-                (struct bytes){ id, CACHE_ID_LEN }, record, out);
+    const struct use use = entry_use(sealer, id);
+    return seal(&sealer->entry, &use, record, out);
 }
 
 enum sealer_status sealer_open_entry(struct sealer *sealer, const uint8_t id[static CACHE_ID_LEN],
@@ -247,6 +256,6 @@ enum sealer_status sealer_open_entry(struct sealer *sealer, const uint8_t id[sta
     if (sealed.len < SEALER_OVERHEAD) {
         return SEALER_DAMAGED;
     }
-    return open_sealed(sealer, sealer->keys.cache_secret, PURPOSE_ENTRY,
-                       (struct bytes){ id, CACHE_ID_LEN }, sealed, out, out_len);
+    const struct use use = entry_use(sealer, id);
+    return open_sealed(sealer, &use, sealed, out, out_len);
 }

@@ -391,7 +391,9 @@ static char *copy_name(struct bytes name) {
 enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
                                const struct tls_start *start, uint8_t *alert) {
     const struct policy *policy = &start->profile->policy;
-    *conn = (struct tls_conn){ .worker = worker, .profile = start->profile, .cache = start->caches.own };
+    *conn = (struct tls_conn){ .worker = worker,
+                               .profile = start->profile,
+                               .cache = start->caches.own };
     conn->server_name = copy_name(start->server_name);
     if (start->server_name.len > 0 && !conn->server_name) {
         return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
