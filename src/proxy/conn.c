@@ -13,8 +13,8 @@
 #include "wire/limits.h"
 #include "wire/proxy_v2.h"
 
-/* A client or backend that has said its last may keep the other direction open
- * this long without a byte. */
+/* A client that has been told the end (the backend's) may keep its own direction
+ * open this long without a byte. */
 #define HALF_CLOSED_IDLE_NS (30 * NS_PER_S)
 /* Rounds of one connection in one turn of the loop, before others have theirs. */
 #define RELAY_ROUNDS 8
@@ -163,13 +163,14 @@ static void conn_free_task(struct loop_task *task) {
     free(conn);
 }
 
-/* A session whose connection broke is not resumed by ID (R18); one that ended
- * without close_notify only unless strict-resume forbids it. */
+/* A session whose connection broke is not resumed by ID (R18); with strict-resume
+ * neither is one that the client ended without close_notify. Only a client that
+ * has finished the handshake has proved that the session is its own. */
 static void conn_settle_session(struct conn *conn) {
-    const struct tls_profile *profile = conn->tls.profile;
-    bool strict = profile && profile->config->strict_resume;
-    if (conn->tls.failure == TLS_FAILURE_ERROR || (strict && !tls_conn_ended_cleanly(&conn->tls))) {
-        tls_conn_forget_session(&conn->tls);
+    const struct tls_conn *tls = &conn->tls;
+    bool unclean = conn->truncated && tls->profile->config->strict_resume;
+    if (tls->done && (tls->failure != TLS_FAILURE_NONE || unclean)) {
+        tls_conn_forget_session(tls);
     }
 }
 
@@ -208,6 +209,16 @@ void conn_close(struct conn *conn, enum conn_close why) {
     loop_later(&conn->worker->loop, &conn->task);
 }
 
+void conn_end(struct conn *conn, enum conn_close why) {
+    if (conn->state == CONN_OPEN && !conn->client.shut && backlog_len(&conn->client.out) == 0) {
+        tls_conn_close_notify(&conn->tls);
+        if (conn_send_sealed(conn) != 0) {
+            why = CLOSE_CLIENT_RESET;
+        }
+    }
+    conn_close(conn, why);
+}
+
 /* A fatal alert in the clear, for a hello that gets no TLS object. */
 static void conn_send_alert(struct conn *conn, uint8_t alert) {
     const uint8_t record[] = { 21, 3, 3, 0, 2, 2, alert };
@@ -227,7 +238,7 @@ static void conn_fail_hello(struct conn *conn, uint8_t alert, enum conn_close wh
 
 static void conn_set_idle(struct conn *conn) {
     uint64_t idle_ns = conn->tls.profile->config->idle_timeout_ms * NS_PER_MS;
-    if ((conn->client.eof || conn->backend.eof) && idle_ns > HALF_CLOSED_IDLE_NS) {
+    if (conn->client.shut && idle_ns > HALF_CLOSED_IDLE_NS) {
         idle_ns = HALF_CLOSED_IDLE_NS;
     }
     loop_timer_set(&conn->worker->loop, &conn->timer, conn->worker->loop.now_ns + idle_ns);
@@ -371,10 +382,11 @@ static bool conn_read_client(struct conn *conn) {
     case READ_NOTHING:
         return true;
     case READ_BROKEN:
+        conn->truncated = true;
         conn_close(conn, conn->state == CONN_OPEN ? CLOSE_CLIENT_RESET : CLOSE_CLIENT_GONE);
         return false;
-    case READ_EOF:
-        /* Without close_notify: passed on as an end; the log can't tell more. */
+    case READ_EOF: /* without close_notify: passed on as an end */
+        conn->truncated = true;
         conn->client.eof = true;
         if (conn->state != CONN_OPEN) {
             conn_close(conn, CLOSE_CLIENT_GONE);
@@ -630,16 +642,11 @@ static int conn_try_member(struct conn *conn) {
 /* Tries members until one is being connected to, or none is left to try. */
 static void conn_connect(struct conn *conn) {
     struct pool *pool = conn->accepter->pool;
-    size_t last = conn->member;
     conn->connect_start_ns = conn->connect_start_ns ? conn->connect_start_ns : clock_mono_ns();
     while (conn->tries <= pool->config->connect_retries) {
         conn->tries++;
-        size_t member = pool_pick(pool, last);
-        if (member == POOL_NONE) {
-            member = pool_pick(pool, POOL_NONE); /* the only one: once more */
-        }
-        conn->member = last = member;
-        pool_count(pool, member, 1);
+        conn->member = pool_pick(pool, &conn->tried);
+        pool_count(pool, conn->member, 1);
         if (conn_try_member(conn) == 0) {
             return;
         }
@@ -647,11 +654,7 @@ static void conn_connect(struct conn *conn) {
     }
     conn->member = POOL_NONE;
     conn->error = "no backend took the connection";
-    tls_conn_close_notify(&conn->tls);
-    if (conn_send_sealed(conn) == 0) {
-        shutdown(conn->client.io.fd, SHUT_WR);
-    }
-    conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
+    conn_end(conn, CLOSE_BACKEND_UNREACHABLE);
 }
 
 static void conn_on_timer(struct loop_timer *timer) {
@@ -662,11 +665,7 @@ static void conn_on_timer(struct loop_timer *timer) {
         conn_leave_member(conn);
         conn_connect(conn);
     } else {
-        tls_conn_close_notify(&conn->tls);
-        if (conn_send_sealed(conn) == 0) {
-            conn->client.shut = true;
-        }
-        conn_close(conn, CLOSE_IDLE_TIMEOUT);
+        conn_end(conn, CLOSE_IDLE_TIMEOUT);
     }
 }
 

@@ -70,6 +70,8 @@ struct conn {
     struct backlog hello; /* while a ClientHello is incomplete */
     size_t member;        /* of the pool; POOL_NONE before one is picked */
     uint32_t tries;       /* backends tried */
+    uint64_t tried;       /* those tried, for pool_pick */
+    bool truncated;       /* the client ended without close_notify */
     bool connecting;
     bool connected;
     union conn_address address; /* the client's */
@@ -88,6 +90,10 @@ void conn_accept(struct accepter *accepter, int fd, const union conn_address *ad
 
 /* Ends a connection now: logs it, closes both sockets, frees it at the turn's end. */
 void conn_close(struct conn *conn, enum conn_close why);
+
+/* The same with a close_notify first, when the handshake is over and the client has
+ * taken all that was for it: for ends that are ours. */
+void conn_end(struct conn *conn, enum conn_close why);
 
 /* For report.c. */
 const char *conn_close_word(enum conn_close why);

@@ -89,21 +89,30 @@ static int listener_open(struct listener *l, size_t wanted, struct err *err) {
     return 0;
 }
 
+/* The nth listener of that address: port 0 may be asked for several times. */
 static const struct listener *find_listener(const struct generation *gen,
-                                            const struct config_address *address) {
+                                            const struct config_address *address, size_t nth) {
     for (size_t i = 0; gen && i < gen->listener_count; i++) {
-        if (same_address(&gen->listeners[i].address, address)) {
+        if (same_address(&gen->listeners[i].address, address) && nth-- == 0) {
             return &gen->listeners[i];
         }
     }
     return NULL;
 }
 
-/* The old generation's sockets are used as they are: the same descriptors. */
+static size_t count_listeners(const struct generation *gen, const struct config_address *address) {
+    size_t count = 0;
+    while (find_listener(gen, address, count)) {
+        count++;
+    }
+    return count;
+}
+
+/* `have` is the old generation's listener of that address, or null: its sockets are
+ * used as they are, the same descriptors. */
 static int listener_init(struct listener *l, const struct config_vserver *vserver,
-                         const struct config_address *address, const struct generation *old,
+                         const struct config_address *address, const struct listener *have,
                          struct err *err) {
-    const struct listener *have = find_listener(old, address);
     l->vserver = vserver;
     l->address = *address;
     l->address.text = strdup(address->text);
@@ -136,8 +145,11 @@ static int listeners_init(struct generation *gen, const struct generation *old, 
     for (size_t v = 0; v < config->vserver_count; v++) {
         const struct config_vserver *vserver = &config->vservers[v];
         for (size_t a = 0; a < vserver->listen_count; a++) {
+            const struct config_address *address = &vserver->listen[a];
+            const struct listener *have =
+                find_listener(old, address, count_listeners(gen, address));
             struct listener *l = &gen->listeners[gen->listener_count++];
-            if (listener_init(l, vserver, &vserver->listen[a], old, err) != 0 ||
+            if (listener_init(l, vserver, address, have, err) != 0 ||
                 listener_open(l, config->workers, err) != 0) {
                 struct err why = *err;
                 err_clear(err);

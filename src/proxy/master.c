@@ -24,6 +24,7 @@
 
 #define READY_TIMEOUT_NS (20 * NS_PER_S)
 #define RESTART_DELAY_NS NS_PER_S /* for a worker that died within it of its start */
+#define LOCKED_BYTES (8u << 20)   /* more than the key ring and a worker's keys take */
 #define KILL_GRACE_NS (5 * NS_PER_S)
 #define PROCESSES_MAX (4 * WORKERS_MAX)
 
@@ -45,6 +46,7 @@ struct master {
     struct loop loop;
     struct master_options options;
     struct generation *gen;
+    struct generation *old; /* while a reload is under way: the one before */
     struct shared shared;
     struct privilege_user user;
     struct process processes[PROCESSES_MAX];
@@ -99,10 +101,13 @@ static void process_end(struct process *p, int sig, uint64_t grace_ns) {
     kill(p->pid, sig);
 }
 
-/* In the child: lets go of what is the master's. */
+/* In the child: lets go of what is the master's, and of the generation before:
+ * its sockets would go on listening with nobody to accept. */
 static void child_begin(struct master *m) {
     close(m->loop.epoll_fd);
     close(m->signals.fd);
+    generation_free(m->old, m->gen);
+    m->old = NULL;
     if (m->options.in_child) {
         m->options.in_child(m->options.arg);
     }
@@ -118,6 +123,9 @@ static void child_drop(struct master *m, pid_t parent) {
 
 static void child_worker(struct master *m, unsigned index, pid_t parent, int ready_fd) {
     struct err err = { 0 };
+    if (m->demo_fd >= 0) {
+        close(m->demo_fd);
+    }
     if (shm_make_readonly(&m->shared.keyring_shm, &err) != 0) {
         log_event(LOG_ERROR, "worker", "%s", err.text);
         exit(1);
@@ -144,10 +152,14 @@ static uint32_t keys_open_s(const struct config *config) {
     return longest_s;
 }
 
+/* The keeper has no use for sockets, certificates or sessions. */
 static void child_keeper(struct master *m, pid_t parent) {
-    const struct config *config = m->gen->config;
+    uint32_t encrypt_s = m->gen->config->ticket_key_encrypt_s;
+    uint32_t open_s = keys_open_s(m->gen->config);
+    generation_free(m->gen, NULL);
+    m->gen = NULL;
     child_drop(m, parent);
-    exit(m->options.keeper(m->shared.keyring, config->ticket_key_encrypt_s, keys_open_s(config)));
+    exit(m->options.keeper(m->shared.keyring, encrypt_s, open_s));
 }
 
 /* The demonstration is a program of its own again: no key of ours is in its memory. */
@@ -221,6 +233,9 @@ static int worker_start(struct master *m, unsigned index, struct err *err) {
         rc = n == 1 && read(fds[0], &word, 1) == 1
                  ? 0
                  : err_set(err, "worker %u did not start, see the log", index);
+        if (rc != 0) {
+            process_end(p, SIGKILL, 0);
+        }
     }
     close(fds[0]);
     return rc;
@@ -380,6 +395,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         return -1;
     }
     gen->demo = m->demo_address;
+    m->old = old;
     struct outputs old_outputs = { m->log_fd, m->keylog_fd };
     struct privilege_user old_user = m->user;
     m->gen = gen;
@@ -387,7 +403,10 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     m->log_fd = outputs.log_fd;
     m->keylog_fd = outputs.keylog_fd;
     log_open(m->log_fd, gen->config->log_format == LOG_FORMAT_JSON);
-    if (workers_start(m, err) != 0 || keeper_start_anew(m, err) != 0 || demo_start(m, err) != 0) {
+    bool started =
+        workers_start(m, err) == 0 && keeper_start_anew(m, err) == 0 && demo_start(m, err) == 0;
+    m->old = NULL;
+    if (!started) {
         workers_end(m, gen->number, SIGKILL, 0);
         m->gen = old;
         m->user = old_user;
@@ -398,6 +417,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         outputs_close(&outputs);
         return -1;
     }
+    memset(m->restart, 0, sizeof(m->restart)); /* those of the old generation */
     if (old) {
         workers_end(m, old->number, SIGTERM,
                     old->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
@@ -708,12 +728,18 @@ static int shared_init(struct shared *shared, struct err *err) {
 }
 
 static void limits_set(void) {
-    struct rlimit files;
+    struct rlimit limit;
     const struct rlimit no_core = { 0, 0 };
+    const struct rlimit locked = { LOCKED_BYTES, LOCKED_BYTES };
     setrlimit(RLIMIT_CORE, &no_core);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < LOCKED_BYTES &&
+        setrlimit(RLIMIT_MEMLOCK, &locked) != 0) { /* the hard limit is root's to raise */
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_MEMLOCK, &limit);
     }
     signal(SIGPIPE, SIG_IGN);
 }

@@ -75,14 +75,18 @@ static uint64_t member_load(const struct pool *pool, size_t member) {
     return sum;
 }
 
+static uint64_t member_bit(size_t member) {
+    return 1ull << (member % 64);
+}
+
 /* The best of those with the given health, in turn from pool->next. */
-static size_t pick_with(const struct pool *pool, size_t avoid, bool well) {
+static size_t pick_with(const struct pool *pool, uint64_t tried, bool well) {
     bool least = pool->config->balance == BALANCE_LEAST_CONNECTIONS;
     size_t best = POOL_NONE;
     uint64_t best_load = UINT64_MAX;
     for (size_t i = 0; i < pool->member_count; i++) {
         size_t member = (pool->next + i) % pool->member_count;
-        if (member == avoid || member_is_well(pool, member) != well) {
+        if ((tried & member_bit(member)) != 0 || member_is_well(pool, member) != well) {
             continue;
         }
         uint64_t load = least ? member_load(pool, member) : 0;
@@ -97,14 +101,20 @@ static size_t pick_with(const struct pool *pool, size_t avoid, bool well) {
     return best;
 }
 
-size_t pool_pick(struct pool *pool, size_t avoid) {
-    size_t member = pick_with(pool, avoid, true);
+size_t pool_pick(struct pool *pool, uint64_t *tried) {
+    size_t member = pick_with(pool, *tried, true);
     if (member == POOL_NONE) {
-        member = pick_with(pool, avoid, false);
+        member = pick_with(pool, *tried, false);
     }
-    if (member != POOL_NONE) {
-        pool->next = (member + 1) % pool->member_count;
+    if (member == POOL_NONE) {
+        *tried = 0;
+        member = pick_with(pool, 0, true);
     }
+    if (member == POOL_NONE) {
+        member = pick_with(pool, 0, false);
+    }
+    *tried |= member_bit(member);
+    pool->next = (member + 1) % pool->member_count;
     return member;
 }
 

@@ -34,10 +34,10 @@ void pools_free(struct pool *pools, const struct generation *gen);
 /* Starts the health checks of all pools; one worker of a generation does them. */
 int pools_start_checks(struct pool *pools, const struct generation *gen, struct loop *loop);
 
-/* Picks a member that is well and not `avoid`ed (a member tried before, or
- * POOL_NONE); when none is well, one that is not. POOL_NONE only when the pool
- * has no other member. */
-size_t pool_pick(struct pool *pool, size_t avoid);
+/* Picks a member that is well and not among those *tried by this connection, a
+ * bit each (members beyond the 64th share bits), and adds it to them. When all
+ * that are well were tried, one that is not; when all were, it starts anew. */
+size_t pool_pick(struct pool *pool, uint64_t *tried);
 
 /* Counts a connection to a member as begun or ended (for least connections). */
 void pool_count(struct pool *pool, size_t member, int delta);

@@ -88,7 +88,7 @@ void worker_conn_gone(struct worker *worker) {
 static void drain_on_timer(struct loop_timer *timer) {
     struct worker *worker = (struct worker *)((char *)timer - offsetof(struct worker, drain_end));
     while (worker->conns) {
-        conn_close(worker->conns, CLOSE_DRAIN_TIMEOUT);
+        conn_end(worker->conns, CLOSE_DRAIN_TIMEOUT);
     }
     worker->loop.stop = true;
 }

@@ -527,14 +527,10 @@ void tls_conn_close_notify(struct tls_conn *conn) {
     ERR_clear_error();
 }
 
-void tls_conn_forget_session(struct tls_conn *conn) {
+void tls_conn_forget_session(const struct tls_conn *conn) {
     if (conn->has_id && conn->cache) {
         cache_kill(conn->cache, conn->id);
     }
-}
-
-bool tls_conn_ended_cleanly(const struct tls_conn *conn) {
-    return conn->ssl && conn->failure == TLS_FAILURE_NONE && SSL_get_shutdown(conn->ssl) != 0;
 }
 
 void tls_conn_free(struct tls_conn *conn) {

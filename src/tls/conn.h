@@ -116,10 +116,7 @@ void tls_conn_close_notify(struct tls_conn *conn);
 
 /* The session of this connection must not be resumed by ID any more (RFC 5246
  * 7.2.2 after a fatal alert: R18; strict-resume after an unclean end). */
-void tls_conn_forget_session(struct tls_conn *conn);
-
-/* True when either side has said close_notify and nothing broke. */
-bool tls_conn_ended_cleanly(const struct tls_conn *conn);
+void tls_conn_forget_session(const struct tls_conn *conn);
 
 void tls_conn_free(struct tls_conn *conn);
 

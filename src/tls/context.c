@@ -97,14 +97,6 @@ static int ctx_add_certificate(const struct loader *l, SSL_CTX *ctx,
     return 0;
 }
 
-/* Lets a handshake go on without a valid certificate where one is only asked for:
- * the verify status is kept in the session and told to the backend (R12). */
-static int verify_request(int ok, X509_STORE_CTX *store) {
-    (void)ok;
-    (void)store;
-    return 1;
-}
-
 static int ctx_set_client_auth(const struct loader *l, SSL_CTX *ctx, const struct file *crl) {
     const struct config_profile *p = l->profile;
     if (p->client_auth == CLIENT_AUTH_NONE) {
@@ -112,7 +104,7 @@ static int ctx_set_client_auth(const struct loader *l, SSL_CTX *ctx, const struc
     }
     bool require = p->client_auth == CLIENT_AUTH_REQUIRE;
     int mode = SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
-    SSL_CTX_set_verify(ctx, mode, require ? NULL : verify_request);
+    SSL_CTX_set_verify(ctx, mode, NULL);
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(p->client_ca_file);
     if (!names || SSL_CTX_load_verify_locations(ctx, p->client_ca_file, NULL) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);

@@ -399,15 +399,12 @@ static enum hello_status scan_record(struct scan *scan, uint8_t *alert) {
  * found whole and all of which but the last lie within the message. */
 static struct bytes scan_join(const struct scan *scan, uint8_t *scratch, size_t message_len) {
     struct cursor c = cursor_of((struct bytes){ scan->stream.data, scan->stream_at });
-    size_t len = 0;
-    while (len < message_len) {
+    struct writer w = writer_of(scratch, message_len);
+    for (unsigned i = 0; i < scan->records; i++) {
         (void)cursor_take(&c, WIRE_RECORD_HEADER - 2);
         struct bytes fragment = cursor_vec16(&c);
-        if (fragment.len > message_len - len) {
-            fragment.len = message_len - len;
-        }
-        memcpy(scratch + len, fragment.data, fragment.len);
-        len += fragment.len;
+        size_t left = (size_t)(w.end - w.at);
+        writer_put(&w, fragment.data, fragment.len < left ? fragment.len : left);
     }
     return (struct bytes){ scratch, message_len };
 }

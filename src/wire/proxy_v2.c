@@ -156,38 +156,45 @@ size_t proxy_v2_write(const struct proxy_v2 *pp, uint8_t *buf, size_t cap) {
     return w.failed ? 0 : (size_t)(w.at - buf);
 }
 
-static void set_tcp4(struct sockaddr_storage *out, struct bytes addr, struct bytes port) {
-    struct sockaddr_in in = { .sin_family = AF_INET };
-    memcpy(&in.sin_addr, addr.data, sizeof(in.sin_addr));
-    memcpy(&in.sin_port, port.data, sizeof(in.sin_port));
-    memcpy(out, &in, sizeof(in));
-}
-
-static void set_tcp6(struct sockaddr_storage *out, struct bytes addr, struct bytes port) {
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-    memcpy(&in6.sin6_addr, addr.data, sizeof(in6.sin6_addr));
-    memcpy(&in6.sin6_port, port.data, sizeof(in6.sin6_port));
-    memcpy(out, &in6, sizeof(in6));
-}
-
-/* `addresses` has the length that the family asks for. */
-static void read_addresses(uint8_t family, struct bytes addresses, struct proxy_v2_view *out) {
-    if (family != FAMILY_TCP4 && family != FAMILY_TCP6) {
-        return; /* to be taken as unspecified, says the specification */
+static void take_copy(struct cursor *c, void *out, size_t len) {
+    struct bytes taken = cursor_take(c, len);
+    if (taken.data) {
+        memcpy(out, taken.data, len);
     }
-    size_t addr_len = family == FAMILY_TCP4 ? 4 : 16;
+}
+
+static void read_tcp4(struct cursor *c, struct proxy_v2_view *out) {
+    struct sockaddr_in client = { .sin_family = AF_INET };
+    struct sockaddr_in server = { .sin_family = AF_INET };
+    take_copy(c, &client.sin_addr, sizeof(client.sin_addr));
+    take_copy(c, &server.sin_addr, sizeof(server.sin_addr));
+    take_copy(c, &client.sin_port, sizeof(client.sin_port));
+    take_copy(c, &server.sin_port, sizeof(server.sin_port));
+    memcpy(&out->client, &client, sizeof(client));
+    memcpy(&out->server, &server, sizeof(server));
+}
+
+static void read_tcp6(struct cursor *c, struct proxy_v2_view *out) {
+    struct sockaddr_in6 client = { .sin6_family = AF_INET6 };
+    struct sockaddr_in6 server = { .sin6_family = AF_INET6 };
+    take_copy(c, &client.sin6_addr, sizeof(client.sin6_addr));
+    take_copy(c, &server.sin6_addr, sizeof(server.sin6_addr));
+    take_copy(c, &client.sin6_port, sizeof(client.sin6_port));
+    take_copy(c, &server.sin6_port, sizeof(server.sin6_port));
+    memcpy(&out->client, &client, sizeof(client));
+    memcpy(&out->server, &server, sizeof(server));
+}
+
+/* `addresses` has the length that the family asks for. Another family is to be taken
+ * as unspecified, says the specification. */
+static void read_addresses(uint8_t family, struct bytes addresses, struct proxy_v2_view *out) {
     struct cursor c = cursor_of(addresses);
-    struct bytes client = cursor_take(&c, addr_len);
-    struct bytes server = cursor_take(&c, addr_len);
-    struct bytes client_port = cursor_take(&c, 2);
-    struct bytes server_port = cursor_take(&c, 2);
-    out->family = family;
     if (family == FAMILY_TCP4) {
-        set_tcp4(&out->client, client, client_port);
-        set_tcp4(&out->server, server, server_port);
-    } else {
-        set_tcp6(&out->client, client, client_port);
-        set_tcp6(&out->server, server, server_port);
+        out->family = family;
+        read_tcp4(&c, out);
+    } else if (family == FAMILY_TCP6) {
+        out->family = family;
+        read_tcp6(&c, out);
     }
 }
 

@@ -42,7 +42,7 @@ enum proxy_v2_tlv {
 /* What to tell. Texts are borrowed and may be empty (data null): then left out. */
 struct proxy_v2 {
     const struct sockaddr *client; /* borrowed; AF_INET or AF_INET6, both of one family, */
-    const struct sockaddr *local;  /* or anything else: written as UNSPEC */
+    const struct sockaddr *local;  /* or anything else: written as UNSPEC. IPv4-mapped is IPv4 */
     bool tls;                      /* write PP2_TYPE_SSL and what belongs to it */
     uint8_t tls_client;            /* PP2_CLIENT_* */
     uint32_t tls_verify; /* 0: a client certificate was shown and is good, or none was asked */
@@ -68,7 +68,7 @@ size_t proxy_v2_write(const struct proxy_v2 *pp, uint8_t *buf, size_t cap);
 /* What proxy_v2_read found. Views point into the buffer. */
 struct proxy_v2_view {
     bool local;     /* the LOCAL command: no client, a health check for example */
-    uint8_t family; /* as on the wire: 0x11 TCP over IPv4, 0x21 TCP over IPv6, 0x00 unspecified */
+    uint8_t family; /* 0x11 TCP over IPv4, 0x21 TCP over IPv6; all others are 0x00, unspecified */
     struct sockaddr_storage client;
     struct sockaddr_storage server;
     struct bytes tlvs; /* all of them, for proxy_v2_find */
