@@ -168,8 +168,11 @@ static void conn_free_task(struct loop_task *task) {
  * has finished the handshake has proved that the session is its own. */
 static void conn_settle_session(struct conn *conn) {
     const struct tls_conn *tls = &conn->tls;
+    if (!tls->done) {
+        return;
+    }
     bool unclean = conn->truncated && tls->profile->config->strict_resume;
-    if (tls->done && (tls->failure != TLS_FAILURE_NONE || unclean)) {
+    if (tls->failure != TLS_FAILURE_NONE || unclean) {
         tls_conn_forget_session(tls);
     }
 }

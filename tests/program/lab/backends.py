@@ -281,7 +281,7 @@ class SlowReader:
         self.digest = Digest()
 
     def __call__(self, peer):
-        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         while data := peer.recv(self.step_bytes):
             self.digest.add(data)
         peer.send(b"%d %s\n" % (self.digest.size, self.digest.result[1].encode()))

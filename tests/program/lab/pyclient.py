@@ -22,6 +22,8 @@ def make_context(ca_file, version=None, key_log=None, tickets=True, cert=None, a
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(ca_file)
+    # Python sets it: an end without close_notify would look like one with it.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if version:
         context.minimum_version = context.maximum_version = VERSIONS[version]
     if key_log:
@@ -183,11 +185,12 @@ class TlsClient:
 
     def exchange(self, parts, take):
         """Sends all of `parts` (an iterable of bytes) and hands what comes to take(bytes),
-        both at once; sends close_notify after the last part and reads on to the end."""
+        both at once; sends close_notify after the last part. Returns when it has sent all
+        and the peer has ended."""
         parts = iter(parts)
         self.sock.setblocking(False)
         waiting, sending = memoryview(b""), True
-        while True:
+        while sending or waiting or not self.closed_by_peer:
             if sending and not waiting:
                 part = next(parts, None)
                 if part is None:
@@ -197,7 +200,10 @@ class TlsClient:
                     self.tls.write(part)
                 waiting = memoryview(self.outgoing.read())
             readable, writable, _ = select.select(
-                [self.sock], [self.sock] if waiting else [], [], self.timeout_s
+                [] if self.closed_by_peer else [self.sock],
+                [self.sock] if waiting else [],
+                [],
+                self.timeout_s,
             )
             if not readable and not writable:
                 raise AssertionError("neither direction moves any more")
@@ -208,26 +214,25 @@ class TlsClient:
                     pass
             if readable:
                 self._feed()
-                if not self._take_all(take):
-                    self.sock.settimeout(self.timeout_s)
-                    return
+                self._take_all(take)
+        self.sock.settimeout(self.timeout_s)
 
     def _take_all(self, take):
-        """Decrypts all that has come. False when that was the end."""
-        while True:
+        """Decrypts all that has come."""
+        while not self.closed_by_peer:
             try:
                 data = self.tls.read(1 << 18)
             except ssl.SSLWantReadError:
-                return True
+                return
             except ssl.SSLZeroReturnError:
                 data = b""
             except ssl.SSLEOFError:
                 self.closed_by_peer = "end"
-                return False
-            if not data:
+                return
+            if data:
+                take(data)
+            else:
                 self.closed_by_peer = "close_notify"
-                return False
-            take(data)
 
     def reset(self):
         reset(self.sock)

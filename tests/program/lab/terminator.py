@@ -1,6 +1,7 @@
 """A running `reprise run`: started, waited for, read and ended by a test."""
 
 import copy
+import mmap
 import os
 import re
 import signal
@@ -58,6 +59,51 @@ def children(pid):
     except OSError:
         return []
     return [int(child) for child in found if is_running(int(child))]
+
+
+def is_sanitized():
+    """Whether the program was built with AddressSanitizer, which holds freed memory back:
+    figures of memory then mean nothing."""
+    with open(binary(), "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"__asan_init") >= 0
+
+
+def open_files(pid):
+    """How many descriptors a process holds."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def socket_inode(local_port, remote_port):
+    """The inode of the TCP socket between these two ports, seen from the first."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            ports = [int(field.rsplit(":", 1)[1], 16) for field in fields[1:3]]
+            if ports == [local_port, remote_port]:
+                return fields[9]
+    return None
+
+
+def worker_of(terminator, client):
+    """The PID of the worker that serves a client (a connected socket, or what has one)."""
+    sock = getattr(client, "sock", client)
+    inode = socket_inode(sock.getpeername()[1], sock.getsockname()[1])
+
+    def look():
+        for pid in children(terminator.pid):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
+                        return pid
+                except OSError:
+                    pass
+        return None
+
+    return wait_until("a worker has the connection", look)
 
 
 def memory_kb(pid):
@@ -236,12 +282,6 @@ class Terminator:
     def processes(self):
         """PIDs of what the master has started."""
         return children(self.pid)
-
-    def workers(self):
-        """PIDs of the workers that run now, by the log."""
-        started = [int(line["pid"]) for line in self.find("worker-start")]
-        running = self.processes()
-        return [pid for pid in started if pid in running]
 
     # --- control ---
 
