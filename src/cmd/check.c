@@ -18,6 +18,10 @@ static int check_file(const char *file, bool print) {
         fprintf(stderr, "%s\n", err.text);
         return CMD_FAILED;
     }
+    if (config->key_log_file) {
+        fprintf(stderr, "%s: warning: key-log: TLS secrets are written to '%s'\n", file,
+                config->key_log_file);
+    }
     if (print) {
         config_print(config, stdout);
     } else {

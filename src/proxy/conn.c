@@ -657,7 +657,8 @@ static void conn_connect(struct conn *conn) {
     }
     conn->member = POOL_NONE;
     conn->error = "no backend took the connection";
-    conn_end(conn, CLOSE_BACKEND_UNREACHABLE);
+    /* Without close_notify: the client is not to take nothing for an answer. */
+    conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
 }
 
 static void conn_on_timer(struct loop_timer *timer) {

@@ -315,7 +315,7 @@ static int backends_init(struct generation *gen, struct err *err) {
         members += config->pools[i].demonstration ? 1 : config->pools[i].member_count;
     }
     struct backend_state *b = &gen->backends;
-    size_t counts = (size_t)config->workers * (members + 1);
+    size_t counts = (size_t)config->workers * (members + 2);
     if (shm_create(&b->shm, "reprise-backends",
                    members * sizeof(*b->members) + counts * sizeof(*b->connections), false,
                    err) != 0) {
@@ -325,6 +325,7 @@ static int backends_init(struct generation *gen, struct err *err) {
     b->members = b->shm.base;
     b->connections = (_Atomic uint32_t *)(b->members + members);
     b->clients = b->connections + (size_t)config->workers * members;
+    b->accepts = b->clients + config->workers;
     return 0;
 }
 

@@ -45,6 +45,7 @@ struct backend_state {
     struct member_state *members;  /* [members] */
     _Atomic uint32_t *connections; /* [workers][members] */
     _Atomic uint32_t *clients;     /* [workers]: connections that each worker has */
+    _Atomic uint32_t *accepts;     /* [workers]: 1 while it takes new ones */
     size_t member_count;
 };
 

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,6 +26,8 @@
 #define READY_TIMEOUT_NS (20 * NS_PER_S)
 #define RESTART_DELAY_NS NS_PER_S /* for a worker that died within it of its start */
 #define LOCKED_BYTES (8u << 20)   /* more than the key ring and a worker's keys take */
+#define HANDOVER_NS (2 * NS_PER_S)
+#define HANDOVER_LOOK_NS NS_PER_MS
 #define KILL_GRACE_NS (5 * NS_PER_S)
 #define PROCESSES_MAX (4 * WORKERS_MAX)
 
@@ -376,6 +379,19 @@ static int demo_open(struct master *m, const struct config *config, struct err *
     return m->demo_fd >= 0 ? 0 : -1;
 }
 
+/* Waits until no worker of the old generation takes new connections: what a
+ * reload has changed holds for the next one. They close their sockets as soon as
+ * they see the signal; one that is stuck is not waited for. */
+static void handover_wait(const struct generation *old) {
+    uint64_t end_ns = clock_mono_ns() + HANDOVER_NS;
+    const struct timespec pause = { .tv_nsec = HANDOVER_LOOK_NS };
+    for (unsigned i = 0; i < old->config->workers; i++) {
+        while (atomic_load(&old->backends.accepts[i]) != 0 && clock_mono_ns() < end_ns) {
+            nanosleep(&pause, NULL);
+        }
+    }
+}
+
 /* Makes `config` (taken over) the one in force, or leaves all as it was. */
 static int master_apply(struct master *m, struct config *config, struct err *err) {
     struct generation *old = m->gen;
@@ -421,6 +437,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     if (old) {
         workers_end(m, old->number, SIGTERM,
                     old->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
+        handover_wait(old);
         generation_free(old, gen);
         outputs_close(&old_outputs);
     }
@@ -477,6 +494,7 @@ static void worker_clear(struct master *m, unsigned index) {
         atomic_store(&b->connections[index * b->member_count + i], 0);
     }
     atomic_store(&b->clients[index], 0);
+    atomic_store(&b->accepts[index], 0);
 }
 
 static void restart_worker(struct master *m, unsigned index) {

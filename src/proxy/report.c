@@ -143,6 +143,7 @@ void report_count(const struct conn *conn) {
     const struct tls_conn *tls = &conn->tls;
     counter_add(conn->worker->counters, by[tls->resumed ? tls->verdict.offered : RESUME_BY_NONE],
                 1);
+    counter_add(conn->worker->counters, COUNT_SESSIONS_NOT_KEPT, tls->not_kept);
     if (!tls->resumed) {
         counter_refused(conn->worker->counters, tls->verdict.reason);
     }

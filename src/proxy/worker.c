@@ -104,6 +104,7 @@ static void worker_drain(struct worker *worker) {
         close(worker->accepters[i].io.fd);
         worker->accepters[i].io.fd = -1;
     }
+    atomic_store(&worker->gen->backends.accepts[worker->index], 0);
     worker->loop.stop = worker->connections == 0;
     loop_timer_set(&worker->loop, &worker->drain_end,
                    worker->loop.now_ns + worker->gen->config->drain_timeout_ms * NS_PER_MS);
@@ -257,6 +258,7 @@ int worker_run(const struct worker_start *start) {
     worker.drain_end.on_timer = drain_on_timer;
     loop_timer_set(&worker.loop, &worker.housekeeping, worker.loop.now_ns + HOUSEKEEPING_NS);
     log_set_buffered(true);
+    atomic_store(&start->gen->backends.accepts[start->index], 1);
     if (write(start->ready_fd, "r", 1) != 1) {
         return 1; /* the master is gone */
     }

@@ -28,8 +28,10 @@
 #define RECORD_NAME_LEN 16
 /* All but the session itself: what encoding adds at the most. */
 #define RECORD_OVERHEAD_MAX (8 + 8 + 8 + 4 + 8 + POLICY_PARTS * POLICY_PRINT_LEN + 16 + 1 + 255 + 2)
-#define RECORD_SESSION_MAX \
-    15000 /* a longer session is not kept: it is issued no ticket and no ID */
+/* A longer session is not kept: it is issued no ticket and no ID. A ticket comes
+ * back in a ClientHello, which has a bound of its own (WIRE_HELLO_MAX) and other
+ * things to say: 4 kB are left for them. */
+#define RECORD_SESSION_MAX 12000
 
 /* How a session resumes; also what a record was made for. */
 enum resume_by {

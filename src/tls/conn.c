@@ -69,22 +69,26 @@ int tls_worker_init(struct tls_worker *worker) {
     BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "reprise");
     if (!method || !BIO_meth_set_read(method, io_read) || !BIO_meth_set_write(method, io_write) ||
         !BIO_meth_set_ctrl(method, io_ctrl)) {
+        BIO_meth_free(method);
         return -1;
     }
+    worker->bio_method = method;
     worker->bio = BIO_new(method);
     if (!worker->bio) {
-        BIO_meth_free(method);
+        tls_worker_fini(worker);
         return -1;
     }
     BIO_set_data(worker->bio, worker);
     the_worker = worker;
     BIO_set_init(worker->bio, 1);
-    return 0; /* the method lives as long as the process */
+    return 0;
 }
 
 void tls_worker_fini(struct tls_worker *worker) {
     BIO_free(worker->bio);
+    BIO_meth_free(worker->bio_method);
     worker->bio = NULL;
+    worker->bio_method = NULL;
     the_worker = NULL;
 }
 
@@ -150,6 +154,8 @@ static int handle_issue(struct tls_conn *conn, struct bytes session, uint8_t *ou
         memcpy(conn->id, out, CACHE_ID_LEN);
         conn->has_id = true;
         conn->issued = RESUME_BY_PSK_STATEFUL;
+    } else {
+        conn->not_kept = true;
     }
     *out_len = CACHE_ID_LEN;
     return 1;
@@ -168,6 +174,7 @@ static int ticket_seal(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out_l
     }
     struct resume_made made = conn_made(conn, tls13 ? RESUME_BY_PSK : RESUME_BY_TICKET, session);
     size_t len = resume_make_ticket(&conn->worker->resume, &made, out, &conn->issued_key);
+    conn->not_kept |= len == 0;
     if (len > 0) {
         conn->issued = made.kind;
     } else if (tls13) {
@@ -240,6 +247,8 @@ static int session_new(SSL *ssl, SSL_SESSION *session) {
         memcpy(conn->id, id, CACHE_ID_LEN);
         conn->has_id = true;
         conn->issued = RESUME_BY_SESSION_ID;
+    } else {
+        conn->not_kept = true;
     }
     crypto_wipe(data, len);
     OPENSSL_free(data);

@@ -34,9 +34,10 @@ struct tls_io {
 struct tls_worker {
     struct resume resume;
     struct tls_io io;
-    BIO *bio;        /* owned; shared by the worker's connections */
-    int keylog_fd;   /* borrowed; -1: none */
-    uint64_t now_ms; /* since 1970; set by the loop before any call */
+    BIO *bio;               /* owned; shared by the worker's connections */
+    BIO_METHOD *bio_method; /* owned */
+    int keylog_fd;          /* borrowed; -1: none */
+    uint64_t now_ms;        /* since 1970; set by the loop before any call */
 };
 
 /* Prepares a worker whose resume and io are set. Returns 0 or -1 without memory. */
@@ -74,6 +75,7 @@ struct tls_conn {
     bool decided; /* the verdict is set */
     bool resumed;
     bool done;       /* the handshake is over */
+    bool not_kept;   /* a session was to be issued and was too large, or no key was there */
     bool issue_none; /* the client asked for no TLS 1.3 ticket (RFC 9149) */
     enum tls_failure failure;
     const char *error; /* static text, or null */

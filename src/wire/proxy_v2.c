@@ -101,12 +101,10 @@ static void write_len_back(struct writer *w, uint8_t *from) {
     from[1] = (uint8_t)len;
 }
 
+_Static_assert(PROXY_V2_MAX <= UINT16_MAX, "a value too long for its length does not fit at all");
+
 static void write_tlv(struct writer *w, uint8_t type, struct bytes value) {
     if (!value.data || value.len == 0) {
-        return;
-    }
-    if (value.len > UINT16_MAX) {
-        w->failed = true;
         return;
     }
     writer_u8(w, type);

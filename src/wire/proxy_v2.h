@@ -67,7 +67,7 @@ size_t proxy_v2_write(const struct proxy_v2 *pp, uint8_t *buf, size_t cap);
 
 /* What proxy_v2_read found. Views point into the buffer. */
 struct proxy_v2_view {
-    bool local;     /* the LOCAL command: no client, a health check for example */
+    bool local; /* the LOCAL command: no client, a health check for example; the rest is empty */
     uint8_t family; /* 0x11 TCP over IPv4, 0x21 TCP over IPv6; all others are 0x00, unspecified */
     struct sockaddr_storage client;
     struct sockaddr_storage server;
