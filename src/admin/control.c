@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define CONTROL_LINE_MAX 256
 #define CONTROL_TIMEOUT_MS 500
 
@@ -27,7 +29,8 @@ struct control {
 /* Reads up to the first newline or the end. */
 static int read_line(int fd, char *line, size_t cap) {
     size_t len = 0;
-    while (len < cap - 1) {
+    uint64_t end_ns = clock_mono_ns() + CONTROL_TIMEOUT_MS * NS_PER_MS;
+    while (len < cap - 1 && clock_mono_ns() < end_ns) {
         ssize_t n = recv(fd, line + len, cap - 1 - len, 0);
         if (n < 0) {
             return -1;

@@ -86,8 +86,11 @@ static int side_send(struct conn *conn, struct conn_side *side, struct bytes dat
     }
     size_t sent = 0;
     if (!side->blocked) {
-        ssize_t n = send(side->io.fd, data.data, data.len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        ssize_t n;
+        do {
+            n = send(side->io.fd, data.data, data.len, MSG_NOSIGNAL);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0 && errno != EAGAIN) {
             return -1;
         }
         sent = n > 0 ? (size_t)n : 0;
@@ -181,6 +184,7 @@ void conn_close(struct conn *conn, enum conn_close why) {
     if (conn->state == CONN_CLOSED) {
         return;
     }
+    conn->worker->tls.io.in = (struct bytes){ 0 };
     conn_settle_session(conn);
     report_log(conn, why);
     counter_add(conn->worker->counters, COUNT_HANDSHAKES_FAILED, conn->state != CONN_OPEN);
@@ -341,6 +345,14 @@ static void conn_hello(struct conn *conn, struct bytes received) {
 
 /* --- relaying ------------------------------------------------------------ */
 
+/* The backend takes no more. What it has sent before is still passed on, as far
+ * as it can be read; then the connection ends as a broken one. */
+static void conn_lose_backend(struct conn *conn) {
+    conn->backend_lost = true;
+    conn->backend.readable = true;
+    backlog_free(&conn->backend.out);
+}
+
 /* Decrypts all that the library has been given. Plaintext waits in the backend's
  * backlog when it can't be sent. Returns false when the connection has ended. */
 static bool conn_decrypt(struct conn *conn) {
@@ -357,8 +369,7 @@ static bool conn_decrypt(struct conn *conn) {
     int rc = conn->connected ? side_send(conn, &conn->backend, plain)
                              : (total > 0 ? backlog_add(&conn->backend.out, plain) : 0);
     if (rc != 0) {
-        conn_close(conn, CLOSE_BACKEND_RESET);
-        return false;
+        conn_lose_backend(conn);
     }
     if (conn_send_sealed(conn) != 0) { /* an alert, or the answer to a key update */
         conn_close(conn, CLOSE_CLIENT_RESET);
@@ -378,7 +389,7 @@ static bool conn_decrypt(struct conn *conn) {
 
 /* One receive from the client and all that follows from it. Returns false when
  * the connection has ended. */
-static bool conn_read_client(struct conn *conn) {
+static bool conn_receive_client(struct conn *conn) {
     struct worker *worker = conn->worker;
     size_t len = 0;
     switch (side_receive(&conn->client, worker->receive, WORKER_RECEIVE_BYTES, &len)) {
@@ -417,6 +428,12 @@ static bool conn_read_client(struct conn *conn) {
     return conn->state != CONN_CLOSED;
 }
 
+static bool conn_read_client(struct conn *conn) {
+    bool goes_on = conn_receive_client(conn);
+    conn->worker->tls.io.in = (struct bytes){ 0 }; /* it may point into what is freed by now */
+    return goes_on;
+}
+
 static bool conn_read_backend(struct conn *conn) {
     struct worker *worker = conn->worker;
     size_t len = 0;
@@ -424,8 +441,9 @@ static bool conn_read_backend(struct conn *conn) {
     case READ_NOTHING:
         return true;
     case READ_BROKEN:
-        conn_close(conn, CLOSE_BACKEND_RESET);
-        return false;
+        conn_lose_backend(conn);
+        conn->backend.eof = true;
+        return true;
     case READ_EOF:
         conn->backend.eof = true;
         return true;
@@ -449,6 +467,13 @@ static bool conn_read_backend(struct conn *conn) {
 /* Passes on the ends: what one side has finished is finished to the other once
  * all before it is sent. Returns false when the connection has ended. */
 static bool conn_pass_ends(struct conn *conn) {
+    if (conn->backend_lost && conn->backend.eof) {
+        if (backlog_len(&conn->client.out) > 0) {
+            return true;
+        }
+        conn_close(conn, CLOSE_BACKEND_RESET);
+        return false;
+    }
     if (conn->client.eof && !conn->backend.shut && conn->connected &&
         backlog_len(&conn->backend.out) == 0) {
         conn->backend.shut = true;
@@ -463,9 +488,11 @@ static bool conn_pass_ends(struct conn *conn) {
             conn_close(conn, CLOSE_CLIENT_RESET);
             return false;
         }
-        if (!conn->client.eof && backlog_len(&conn->client.out) == 0) {
-            shutdown(conn->client.io.fd, SHUT_WR);
-        }
+    }
+    if (conn->client.shut && !conn->client.fin && !conn->client.eof &&
+        backlog_len(&conn->client.out) == 0) {
+        conn->client.fin = true;
+        shutdown(conn->client.io.fd, SHUT_WR);
     }
     if (conn->client.shut && conn->backend.shut && backlog_len(&conn->client.out) == 0) {
         conn_close(conn, CLOSE_DONE);
@@ -479,16 +506,19 @@ static bool may_read(const struct conn_side *from, const struct conn_side *to) {
     return from->readable && !from->eof && backlog_len(&to->out) == 0;
 }
 
+static bool may_read_client(const struct conn *conn) {
+    return !conn->backend_lost && may_read(&conn->client, &conn->backend);
+}
+
 static bool conn_relay_round(struct conn *conn) {
     if (side_flush(&conn->client) != 0) {
         conn_close(conn, CLOSE_CLIENT_RESET);
         return false;
     }
     if (conn->connected && side_flush(&conn->backend) != 0) {
-        conn_close(conn, CLOSE_BACKEND_RESET);
-        return false;
+        conn_lose_backend(conn);
     }
-    if (may_read(&conn->client, &conn->backend) && !conn_read_client(conn)) {
+    if (may_read_client(conn) && !conn_read_client(conn)) {
         return false;
     }
     if (conn->connected && may_read(&conn->backend, &conn->client) && !conn_read_backend(conn)) {
@@ -502,7 +532,7 @@ static bool may_flush(const struct conn_side *side) {
 }
 
 static bool conn_has_work(const struct conn *conn) {
-    return may_read(&conn->client, &conn->backend) || may_flush(&conn->client) ||
+    return may_read_client(conn) || may_flush(&conn->client) ||
            (conn->connected &&
             (may_read(&conn->backend, &conn->client) || may_flush(&conn->backend)));
 }
@@ -559,6 +589,11 @@ static void conn_connected(struct conn *conn) {
     if (conn->accepter->pool->config->proxy_protocol == PROXY_PROTOCOL_V2 ||
         conn->accepter->pool->config->demonstration) {
         len = report_proxy_header(conn, header, sizeof(header));
+        if (len == 0) { /* a client's bytes must never stand where the header should */
+            conn->error = "PROXY header too large";
+            conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
+            return;
+        }
     }
     /* The header goes first, with what the client has already sent behind it. */
     struct backlog waiting = conn->backend.out;
@@ -624,21 +659,16 @@ static int conn_try_member(struct conn *conn) {
     }
     conn->backend.io.fd = fd;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    int rc = connect(fd, (const struct sockaddr *)&to->addr, to->addr_len);
-    if (rc != 0 && errno != EINPROGRESS) {
+    if (connect(fd, (const struct sockaddr *)&to->addr, to->addr_len) != 0 &&
+        errno != EINPROGRESS) {
         return -1;
     }
-    conn->connecting = rc != 0;
-    uint32_t events = EPOLLIN | EPOLLRDHUP | (rc != 0 ? EPOLLOUT : 0u);
-    if (loop_add(loop, &conn->backend.io, events, false) != 0) {
+    conn->connecting = true;
+    if (loop_add(loop, &conn->backend.io, EPOLLIN | EPOLLRDHUP | EPOLLOUT, false) != 0) {
         return -1;
     }
-    if (rc != 0) {
-        uint64_t timeout_ns = conn->accepter->pool->config->connect_timeout_ms * NS_PER_MS;
-        loop_timer_set(loop, &conn->timer, loop->now_ns + timeout_ns);
-    } else {
-        conn_connected(conn);
-    }
+    uint64_t timeout_ns = conn->accepter->pool->config->connect_timeout_ms * NS_PER_MS;
+    loop_timer_set(loop, &conn->timer, loop->now_ns + timeout_ns);
     return 0;
 }
 
@@ -657,8 +687,7 @@ static void conn_connect(struct conn *conn) {
     }
     conn->member = POOL_NONE;
     conn->error = "no backend took the connection";
-    /* Without close_notify: the client is not to take nothing for an answer. */
-    conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
+    conn_end(conn, CLOSE_BACKEND_UNREACHABLE);
 }
 
 static void conn_on_timer(struct loop_timer *timer) {

@@ -53,6 +53,7 @@ struct conn_side {
     bool hangup;   /* the kernel said that the peer is through: read to the end */
     bool eof;      /* nothing more will come from the peer */
     bool shut;     /* we have told the peer that nothing more will come */
+    bool fin;      /* of a client: and have ended the TCP stream, too */
     struct backlog out;
 };
 
@@ -72,6 +73,7 @@ struct conn {
     uint32_t tries;       /* backends tried */
     uint64_t tried;       /* those tried, for pool_pick */
     bool truncated;       /* the client ended without close_notify */
+    bool backend_lost;    /* the backend's socket broke */
     bool connecting;
     bool connected;
     union conn_address address; /* the client's */

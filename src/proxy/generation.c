@@ -57,12 +57,30 @@ static int address_probe(const struct listener *l, struct err *err) {
     return rc;
 }
 
+static in_port_t address_port(const struct sockaddr_storage *addr) {
+    return addr->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)addr)->sin6_port
+                                       : ((const struct sockaddr_in *)addr)->sin_port;
+}
+
+/* Whether sockets of ours hold the port, at whatever address: then the probe
+ * would find them. */
+static bool holds_port(const struct generation *gen, in_port_t port) {
+    for (size_t i = 0; gen && i < gen->listener_count; i++) {
+        if (address_port(&gen->listeners[i].bound) == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Opens the sockets that are not there yet; the first settles the port. */
-static int listener_open(struct listener *l, size_t wanted, struct err *err) {
+static int listener_open(struct listener *l, size_t wanted, const struct generation *old,
+                         struct err *err) {
     if (l->socket_count >= wanted) {
         return 0;
     }
-    if (l->socket_count == 0 && address_probe(l, err) != 0) {
+    if (l->socket_count == 0 && !holds_port(old, address_port(&l->address.addr)) &&
+        address_probe(l, err) != 0) {
         return -1;
     }
     int *sockets = realloc(l->sockets, wanted * sizeof(*sockets));
@@ -150,7 +168,7 @@ static int listeners_init(struct generation *gen, const struct generation *old, 
                 find_listener(old, address, count_listeners(gen, address));
             struct listener *l = &gen->listeners[gen->listener_count++];
             if (listener_init(l, vserver, address, have, err) != 0 ||
-                listener_open(l, config->workers, err) != 0) {
+                listener_open(l, config->workers, old, err) != 0) {
                 struct err why = *err;
                 err_clear(err);
                 return err_set(err, "%s:%u: %s", config->file, vserver->line, why.text);
@@ -303,7 +321,27 @@ static int profile_caches_init(struct generation *gen, struct err *err) {
 
 /* --- backends ------------------------------------------------------------ */
 
-static int backends_init(struct generation *gen, struct err *err) {
+/* What is known of the health of members that stay. */
+static void backends_carry_over(struct generation *gen, const struct generation *old) {
+    for (size_t i = 0; i < gen->config->pool_count; i++) {
+        const struct config_pool *pool = &gen->config->pools[i];
+        const struct config_pool *before = config_find_pool(old->config, pool->name);
+        if (!before || before->health_check != pool->health_check) {
+            continue;
+        }
+        size_t first = old->pool_first_member[before - old->config->pools];
+        for (size_t m = 0; m < pool->member_count; m++) {
+            for (size_t b = 0; b < before->member_count; b++) {
+                if (same_address(&pool->members[m].address, &before->members[b].address)) {
+                    atomic_store(&gen->backends.members[gen->pool_first_member[i] + m].down,
+                                 atomic_load(&old->backends.members[first + b].down));
+                }
+            }
+        }
+    }
+}
+
+static int backends_init(struct generation *gen, const struct generation *old, struct err *err) {
     const struct config *config = gen->config;
     size_t members = 0;
     gen->pool_first_member = calloc(config->pool_count + 1, sizeof(*gen->pool_first_member));
@@ -326,6 +364,9 @@ static int backends_init(struct generation *gen, struct err *err) {
     b->connections = (_Atomic uint32_t *)(b->members + members);
     b->clients = b->connections + (size_t)config->workers * members;
     b->accepts = b->clients + config->workers;
+    if (old) {
+        backends_carry_over(gen, old);
+    }
     return 0;
 }
 
@@ -355,7 +396,7 @@ struct generation *generation_new(struct config *config, const struct generation
     gen->number = old ? old->number + 1 : 1;
     gen->backends.shm.fd = -1;
     gen->tls = tls_set_load(config, err);
-    if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, err) != 0 ||
+    if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, old, err) != 0 ||
         caches_init(gen, old, err) != 0 || profile_caches_init(gen, err) != 0 ||
         listeners_init(gen, old, err) != 0) {
         generation_free(gen, old);

@@ -27,7 +27,8 @@
 #define RESTART_DELAY_NS NS_PER_S /* for a worker that died within it of its start */
 #define LOCKED_BYTES (8u << 20)   /* more than the key ring and a worker's keys take */
 #define HANDOVER_NS (2 * NS_PER_S)
-#define HANDOVER_LOOK_NS NS_PER_MS
+#define END_GRACE_NS NS_PER_S
+#define LOOK_NS ((long)NS_PER_MS)
 #define KILL_GRACE_NS (5 * NS_PER_S)
 #define PROCESSES_MAX (4 * WORKERS_MAX)
 
@@ -45,11 +46,20 @@ struct process {
     uint64_t kill_ns; /* when `ending` is over */
 };
 
+/* The files that children write to, opened while we still may. */
+struct outputs {
+    int log_fd;    /* owned; standard error is not closed */
+    int keylog_fd; /* owned; -1: none */
+};
+
+static const struct outputs no_outputs = { .log_fd = STDERR_FILENO, .keylog_fd = -1 };
+
 struct master {
     struct loop loop;
     struct master_options options;
     struct generation *gen;
-    struct generation *old; /* while a reload is under way: the one before */
+    struct generation *old;     /* while a reload is under way: the one before */
+    struct outputs old_outputs; /* and what it wrote to */
     struct shared shared;
     struct privilege_user user;
     struct process processes[PROCESSES_MAX];
@@ -59,10 +69,9 @@ struct master {
     bool restart_keeper;
     bool restart_demo;
     bool stopping;
-    int log_fd;    /* owned; standard error is not closed */
-    int keylog_fd; /* owned; -1: none */
-    int demo_fd;   /* owned; -1: none */
-    int self_fd;   /* owned: this program's file, to run the demonstration from */
+    struct outputs outputs;
+    int demo_fd; /* owned; -1: none */
+    int self_fd; /* owned: this program's file, to run the demonstration from */
     struct config_address demo_address;
 };
 
@@ -104,6 +113,15 @@ static void process_end(struct process *p, int sig, uint64_t grace_ns) {
     kill(p->pid, sig);
 }
 
+static void outputs_close(struct outputs *out) {
+    if (out->log_fd > STDERR_FILENO) {
+        close(out->log_fd);
+    }
+    if (out->keylog_fd >= 0) {
+        close(out->keylog_fd);
+    }
+}
+
 /* In the child: lets go of what is the master's, and of the generation before:
  * its sockets would go on listening with nobody to accept. */
 static void child_begin(struct master *m) {
@@ -111,6 +129,7 @@ static void child_begin(struct master *m) {
     close(m->signals.fd);
     generation_free(m->old, m->gen);
     m->old = NULL;
+    outputs_close(&m->old_outputs);
     if (m->options.in_child) {
         m->options.in_child(m->options.arg);
     }
@@ -139,7 +158,7 @@ static void child_worker(struct master *m, unsigned index, pid_t parent, int rea
                                   .shared = &m->shared,
                                   .index = index,
                                   .ready_fd = ready_fd,
-                                  .keylog_fd = m->keylog_fd };
+                                  .keylog_fd = m->outputs.keylog_fd };
     exit(worker_run(&start));
 }
 
@@ -263,19 +282,32 @@ static int workers_start(struct master *m, struct err *err) {
     return 0;
 }
 
+/* Ends a process and waits for its end, which is forced when it does not come. */
+static void process_end_now(struct process *p) {
+    const struct timespec pause = { .tv_nsec = LOOK_NS };
+    uint64_t end_ns = clock_mono_ns() + END_GRACE_NS;
+    kill(p->pid, SIGTERM);
+    while (waitpid(p->pid, NULL, WNOHANG) == 0) {
+        if (clock_mono_ns() >= end_ns) {
+            kill(p->pid, SIGKILL);
+        }
+        nanosleep(&pause, NULL);
+    }
+    p->pid = 0;
+}
+
 /* The keeper takes its times from the configuration: on a reload another takes
- * over. Never two at once. */
-static int keeper_start_anew(struct master *m, struct err *err) {
-    struct process *old = process_of_role(m, ROLE_KEEPER);
-    if (old) {
-        process_end(old, SIGTERM, 0);
-        if (waitpid(old->pid, NULL, 0) == old->pid) {
-            old->pid = 0;
+ * over. Never two at once. A keeper that can't be started is tried again. */
+static void keeper_start_anew(struct master *m) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        if (m->processes[i].pid != 0 && m->processes[i].role == ROLE_KEEPER) {
+            process_end_now(&m->processes[i]);
         }
     }
-    return process_start(m, ROLE_KEEPER, 0, NULL)
-               ? 0
-               : err_set_errno(err, errno, "cannot start the keeper");
+    m->restart_keeper = !process_start(m, ROLE_KEEPER, 0, NULL);
+    if (m->restart_keeper) {
+        log_event(LOG_ERROR, "keeper", "cannot be started: %s; tried again", strerror(errno));
+    }
 }
 
 static bool wants_demo(const struct config *config) {
@@ -287,13 +319,16 @@ static bool wants_demo(const struct config *config) {
     return false;
 }
 
-static int demo_start(struct master *m, struct err *err) {
-    if (!wants_demo(m->gen->config) || process_of_role(m, ROLE_DEMO)) {
-        return 0;
+/* Starts the demonstration backend where it is wanted, ends it where not. */
+static void demo_settle(struct master *m) {
+    struct process *running = process_of_role(m, ROLE_DEMO);
+    bool wanted = wants_demo(m->gen->config);
+    m->restart_demo = false;
+    if (running && !wanted) {
+        process_end(running, SIGTERM, KILL_GRACE_NS);
+    } else if (!running && wanted) {
+        m->restart_demo = !process_start(m, ROLE_DEMO, 0, NULL);
     }
-    return process_start(m, ROLE_DEMO, 0, NULL)
-               ? 0
-               : err_set_errno(err, errno, "cannot start the demonstration backend");
 }
 
 /* --- configuration ------------------------------------------------------- */
@@ -306,14 +341,8 @@ static int open_append(const char *path, mode_t mode, struct err *err) {
     return fd;
 }
 
-/* The files that children write to, opened while we still may. */
-struct outputs {
-    int log_fd;
-    int keylog_fd;
-};
-
 static int outputs_open(const struct config *config, struct outputs *out, struct err *err) {
-    *out = (struct outputs){ STDERR_FILENO, -1 };
+    *out = no_outputs;
     if (config->log_file && (out->log_fd = open_append(config->log_file, 0640, err)) < 0) {
         return -1;
     }
@@ -325,15 +354,6 @@ static int outputs_open(const struct config *config, struct outputs *out, struct
         return -1;
     }
     return 0;
-}
-
-static void outputs_close(struct outputs *out) {
-    if (out->log_fd > STDERR_FILENO) {
-        close(out->log_fd);
-    }
-    if (out->keylog_fd >= 0) {
-        close(out->keylog_fd);
-    }
 }
 
 static void address_words(const struct sockaddr_storage *sa, char *out, size_t cap) {
@@ -384,7 +404,7 @@ static int demo_open(struct master *m, const struct config *config, struct err *
  * they see the signal; one that is stuck is not waited for. */
 static void handover_wait(const struct generation *old) {
     uint64_t end_ns = clock_mono_ns() + HANDOVER_NS;
-    const struct timespec pause = { .tv_nsec = HANDOVER_LOOK_NS };
+    const struct timespec pause = { .tv_nsec = LOOK_NS };
     for (unsigned i = 0; i < old->config->workers; i++) {
         while (atomic_load(&old->backends.accepts[i]) != 0 && clock_mono_ns() < end_ns) {
             nanosleep(&pause, NULL);
@@ -392,62 +412,94 @@ static void handover_wait(const struct generation *old) {
     }
 }
 
-/* Makes `config` (taken over) the one in force, or leaves all as it was. */
-static int master_apply(struct master *m, struct config *config, struct err *err) {
-    struct generation *old = m->gen;
+/* What a configuration comes to in the master. */
+struct force {
+    struct generation *gen;
     struct outputs outputs;
     struct privilege_user user;
+};
+
+static struct force force_get(const struct master *m) {
+    return (struct force){ m->gen, m->outputs, m->user };
+}
+
+static void force_set(struct master *m, const struct force *force) {
+    m->gen = force->gen;
+    m->outputs = force->outputs;
+    m->user = force->user;
+    log_open(force->outputs.log_fd,
+             force->gen && force->gen->config->log_format == LOG_FORMAT_JSON);
+}
+
+/* Builds what `config` (taken over) comes to. */
+static int force_build(struct master *m, struct config *config, struct force *out,
+                       struct err *err) {
     if (config->workers > WORKERS_MAX) {
         config->workers = WORKERS_MAX;
     }
-    if (privilege_find(config->user, &user, err) != 0 || outputs_open(config, &outputs, err) != 0) {
+    if (privilege_find(config->user, &out->user, err) != 0 || demo_open(m, config, err) != 0 ||
+        outputs_open(config, &out->outputs, err) != 0) {
         config_free(config);
         return -1;
     }
-    struct generation *gen =
-        demo_open(m, config, err) == 0 ? generation_new(config, old, err) : NULL;
-    if (!gen) {
-        outputs_close(&outputs);
+    out->gen = generation_new(config, m->gen, err);
+    if (!out->gen) {
+        outputs_close(&out->outputs);
         return -1;
     }
-    gen->demo = m->demo_address;
-    m->old = old;
-    struct outputs old_outputs = { m->log_fd, m->keylog_fd };
-    struct privilege_user old_user = m->user;
-    m->gen = gen;
-    m->user = user;
-    m->log_fd = outputs.log_fd;
-    m->keylog_fd = outputs.keylog_fd;
-    log_open(m->log_fd, gen->config->log_format == LOG_FORMAT_JSON);
-    bool started =
-        workers_start(m, err) == 0 && keeper_start_anew(m, err) == 0 && demo_start(m, err) == 0;
+    out->gen->demo = m->demo_address;
+    return 0;
+}
+
+static void log_in_force(const struct master *m, const struct generation *old) {
+    const struct config *config = m->gen->config;
+    const char *control = config->control_socket ? config->control_socket : "none";
+    log_listeners(m->gen);
+    if (config->key_log_file) {
+        log_event(LOG_WARNING, "key-log",
+                  "TLS secrets are written to '%s': whoever reads it decrypts the traffic",
+                  config->key_log_file);
+    }
+    if (old &&
+        strcmp(control, old->config->control_socket ? old->config->control_socket : "none") != 0) {
+        log_event(LOG_WARNING, "control", "control-socket takes effect at the next start only");
+    }
+    log_ready(m);
+}
+
+/* Makes `config` (taken over) the one in force, or leaves all as it was. */
+static int master_apply(struct master *m, struct config *config, struct err *err) {
+    struct force before = force_get(m);
+    struct force now;
+    if (force_build(m, config, &now, err) != 0) {
+        return -1;
+    }
+    force_set(m, &now);
+    m->old = before.gen;
+    m->old_outputs = before.outputs;
+    int rc = workers_start(m, err);
+    if (rc == 0) {
+        keeper_start_anew(m);
+        demo_settle(m);
+    }
     m->old = NULL;
-    if (!started) {
-        workers_end(m, gen->number, SIGKILL, 0);
-        m->gen = old;
-        m->user = old_user;
-        m->log_fd = old_outputs.log_fd;
-        m->keylog_fd = old_outputs.keylog_fd;
-        log_open(m->log_fd, old && old->config->log_format == LOG_FORMAT_JSON);
-        generation_free(gen, old);
-        outputs_close(&outputs);
+    m->old_outputs = no_outputs;
+    if (rc != 0) {
+        workers_end(m, now.gen->number, SIGKILL, 0);
+        force_set(m, &before);
+        generation_free(now.gen, before.gen);
+        outputs_close(&now.outputs);
         return -1;
     }
     memset(m->restart, 0, sizeof(m->restart)); /* those of the old generation */
-    if (old) {
-        workers_end(m, old->number, SIGTERM,
-                    old->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
-        handover_wait(old);
-        generation_free(old, gen);
-        outputs_close(&old_outputs);
+    log_in_force(m, before.gen);
+    if (before.gen) {
+        workers_end(m, before.gen->number, SIGTERM,
+                    before.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
+        handover_wait(before.gen);
+        generation_free(before.gen, now.gen);
+        outputs_close(&before.outputs);
     }
-    log_listeners(gen);
-    if (gen->config->key_log_file) {
-        log_event(LOG_WARNING, "key-log",
-                  "TLS secrets are written to '%s': whoever reads it decrypts the traffic",
-                  gen->config->key_log_file);
-    }
-    log_ready(m);
     return 0;
 }
 
@@ -624,7 +676,6 @@ static void signal_on_event(struct loop_io *io, uint32_t events) {
 
 static void tick_on_timer(struct loop_timer *timer) {
     struct master *m = (struct master *)((char *)timer - offsetof(struct master, timer));
-    struct err err = { 0 };
     uint64_t now_ns = m->loop.now_ns;
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         struct process *p = &m->processes[i];
@@ -638,10 +689,10 @@ static void tick_on_timer(struct loop_timer *timer) {
         }
     }
     if (m->restart_keeper && !m->stopping) {
-        m->restart_keeper = keeper_start_anew(m, &err) != 0;
+        keeper_start_anew(m);
     }
     if (m->restart_demo && !m->stopping) {
-        m->restart_demo = demo_start(m, &err) != 0;
+        demo_settle(m);
     }
     loop_timer_set(&m->loop, timer, now_ns + NS_PER_S);
 }
@@ -783,9 +834,8 @@ static int signals_init(struct master *m, struct err *err) {
 static void master_fini(struct master *m) {
     generation_free(m->gen, NULL);
     m->gen = NULL;
-    struct outputs outputs = { m->log_fd, m->keylog_fd };
     log_open(STDERR_FILENO, false);
-    outputs_close(&outputs);
+    outputs_close(&m->outputs);
     free(m->demo_address.text);
     shm_close(&m->shared.counters_shm);
     if (m->shared.keyring) {
@@ -797,8 +847,8 @@ static void master_fini(struct master *m) {
 struct master *master_start(const struct master_options *options, struct err *err) {
     struct master *m = &the_master;
     *m = (struct master){ .options = *options,
-                          .log_fd = STDERR_FILENO,
-                          .keylog_fd = -1,
+                          .outputs = no_outputs,
+                          .old_outputs = no_outputs,
                           .demo_fd = -1,
                           .shared = { .keyring_shm.fd = -1, .counters_shm.fd = -1 } };
     m->timer.on_timer = tick_on_timer;

@@ -12,8 +12,7 @@ static void refuse(struct resume_verdict *verdict, enum reason reason) {
 /* How the hello offers a session under the protocol that it will negotiate. A
  * TLS 1.3 hello's session ID is its compatibility field (RFC 8446 4.1.2) and
  * offers nothing; a TLS 1.2 hello's ID beside a ticket is the ticket's echo (RFC
- * 5077 3.4). With tickets unticked the echo is looked up as an ID is, and never
- * found, since it was never stored. */
+ * 5077 3.4) and is never looked up: it was never stored. */
 static enum resume_by offered_by(const struct hello *hello, uint16_t protocol) {
     if (protocol == POLICY_TLS13) {
         if (!hello->has_psk) {

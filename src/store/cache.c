@@ -48,11 +48,10 @@ struct cache {
     uint64_t magic;
     uint64_t hash_key[2];
     uint32_t sessions;
-    uint32_t shards;         /* a power of two */
-    uint32_t shard_sessions; /* the most entries in one shard */
-    uint32_t buckets;        /* of one shard; a power of two */
-    uint64_t ring_grains;    /* of one shard */
-    uint64_t shard_bytes;    /* from one shard to the next */
+    uint32_t shards;      /* a power of two */
+    uint32_t buckets;     /* of one shard; a power of two */
+    uint64_t ring_grains; /* of one shard */
+    uint64_t shard_bytes; /* from one shard to the next */
 };
 
 static_assert(sizeof(struct entry) % CACHE_GRAIN == 0, "entries lie at grains");
@@ -78,7 +77,7 @@ static struct layout cache_layout(uint32_t sessions) {
     while (l.shards < SHARDS_MAX && sessions / (l.shards * 2) >= SHARD_SESSIONS) {
         l.shards *= 2;
     }
-    l.shard_sessions = (sessions + l.shards - 1) / l.shards;
+    l.shard_sessions = (sessions + l.shards - 1) / l.shards; /* see shard_limit */
     while (l.buckets < l.shard_sessions) {
         l.buckets *= 2;
     }
@@ -102,6 +101,12 @@ static struct shard *cache_shard(const struct cache *cache, uint32_t i) {
     /* The region is one allocation; const is about the header only. */
     return (struct shard *)((uintptr_t)cache + round_up(sizeof(struct cache), 64) +
                             i * cache->shard_bytes);
+}
+
+/* The most entries of a shard: together exactly the cache's sessions. */
+static uint32_t shard_limit(const struct cache *cache, uint64_t hash) {
+    uint32_t index = (uint32_t)hash & (cache->shards - 1);
+    return cache->sessions / cache->shards + (index < cache->sessions % cache->shards);
 }
 
 static uint32_t *shard_buckets(struct shard *shard) {
@@ -147,7 +152,6 @@ int cache_init(struct cache *cache, uint32_t sessions, struct err *err) {
     crypto_random(cache->hash_key, sizeof(cache->hash_key));
     cache->sessions = sessions;
     cache->shards = l.shards;
-    cache->shard_sessions = l.shard_sessions;
     cache->buckets = l.buckets;
     cache->ring_grains = l.ring_grains;
     cache->shard_bytes = l.shard_bytes;
@@ -286,7 +290,7 @@ enum cache_result cache_put(struct cache *cache, const uint8_t id[static CACHE_I
         index_remove(cache, shard, old);
         old->state = ENTRY_REPLACED;
     }
-    while (shard->entries >= cache->shard_sessions) {
+    while (shard->entries >= shard_limit(cache, hash)) {
         shard_evict_oldest(cache, shard);
     }
     shard_make_room(cache, shard, grains);
@@ -348,27 +352,51 @@ enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_
     return result;
 }
 
-void cache_copy(struct cache *to, struct cache *from) {
+/* Copies the next record of a shard from position *at on, up to `end`. Returns
+ * false when there is none. Entries that workers evict meanwhile are passed over. */
+static bool shard_copy_next(struct cache *to, struct cache *from, uint32_t index, uint64_t *at,
+                            uint64_t end) {
     static uint8_t record[CACHE_RECORD_MAX];
-    for (uint32_t i = 0; i < from->shards; i++) {
-        /* The low bits of the hash name the shard: i stands for itself. */
-        struct shard *shard = shard_lock(from, i);
-        uint64_t at = shard->tail;
-        uint64_t end = shard->head;
-        while (at < end) {
-            struct entry *entry = shard_entry(from, shard, at);
-            uint8_t id[CACHE_ID_LEN];
-            size_t len = entry->state == ENTRY_LIVE ? entry->len : 0;
-            memcpy(id, entry->id, entry->state == ENTRY_LIVE ? sizeof(id) : 0);
-            memcpy(record, entry + 1, len);
-            at += entry->grains;
-            if (len > 0) {
-                cache_put(to, id, (struct bytes){ record, len });
-            }
+    uint8_t id[CACHE_ID_LEN];
+    size_t len = 0;
+    /* The low bits of the hash name the shard: the index stands for itself. */
+    struct shard *shard = shard_lock(from, index);
+    while (len == 0 && *at < end) {
+        *at = *at > shard->tail ? *at : shard->tail;
+        if (*at >= end) {
+            break;
         }
+        const struct entry *entry = shard_entry(from, shard, *at);
+        if (entry->state == ENTRY_LIVE && entry->len <= sizeof(record)) {
+            len = entry->len;
+            memcpy(id, entry->id, sizeof(id));
+            memcpy(record, entry + 1, len);
+        }
+        *at += entry->grains;
+    }
+    shard_unlock(shard);
+    if (len > 0) {
+        cache_put(to, id, (struct bytes){ record, len });
+    }
+    return len > 0;
+}
+
+void cache_copy(struct cache *to, struct cache *from) {
+    uint64_t at[SHARDS_MAX] = { 0 };
+    uint64_t end[SHARDS_MAX];
+    for (uint32_t i = 0; i < from->shards; i++) {
+        struct shard *shard = shard_lock(from, i);
+        end[i] = shard->head;
         shard_unlock(shard);
     }
-    crypto_wipe(record, sizeof(record));
+    /* All shards in step: they fill evenly, so that the copy has the records' age
+     * in about the order that the original had. */
+    for (bool more = true; more;) {
+        more = false;
+        for (uint32_t i = 0; i < from->shards; i++) {
+            more |= shard_copy_next(to, from, i, &at[i], end[i]);
+        }
+    }
 }
 
 void cache_read_stats(struct cache *cache, struct cache_stats *stats) {

@@ -79,9 +79,11 @@ void keyring_init(struct keyring *ring, uint64_t now_s) {
 }
 
 static void key_retire(struct keyring_key *key, uint64_t now_s, uint32_t open_s) {
-    key->state = KEY_RETIRED;
     key->retired_s = now_s;
     key->open_until_s = now_s + open_s;
+    /* The state last: a keeper that dies here leaves a key that still opens. */
+    atomic_signal_fence(memory_order_seq_cst);
+    key->state = KEY_RETIRED;
 }
 
 /* True when keyring_tick has nothing to do: then nothing is written, and the

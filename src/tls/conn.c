@@ -306,13 +306,12 @@ void tls_conn_set_callbacks(SSL_CTX *ctx) {
 static unsigned tickets_wanted(const struct tls_conn *conn, const struct hello *hello) {
     bool resumes = conn->verdict.action == RESUME_ACTION_RESUME;
     unsigned wanted = resumes ? TLS_TICKETS_RESUMED : TLS_TICKETS_NEW;
-    if (!conn->profile->config->session_tickets) {
-        wanted = 1; /* a handle takes a place in the cache */
-    }
     if (hello->has_ticket_request) {
         wanted = resumes ? hello->tickets_resumed : hello->tickets_new;
     }
-    return wanted < TLS_TICKETS_MAX ? wanted : TLS_TICKETS_MAX;
+    /* A handle takes a place in the cache, and one is remembered. */
+    unsigned most = conn->profile->config->session_tickets ? TLS_TICKETS_MAX : 1;
+    return wanted < most ? wanted : most;
 }
 
 /* Whether the library is to see tickets at all in this handshake. */
