@@ -283,7 +283,7 @@ def test_ctl_refuses_a_path_that_no_socket_has(tmp_path):
 
 
 def test_ctl_takes_the_socket_from_a_configuration(service, certs, tmp_path):
-    one = service(b"ok\nfound\n")
+    service(b"ok\nfound\n")
     file = tmp_path / "reprise.conf"
     profile = conf.profile(certs.ecdsa)
     file.write_text(

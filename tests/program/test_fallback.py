@@ -339,7 +339,9 @@ def test_unknown_session_ids_of_any_length_get_a_full_handshake(length, serve):
     service = serve(cache=True)
     seen = ask_with_id(service, b"\x77" * length)
     assert "Certificate" in seen.server.names
-    assert len(seen.answer.session_id) == 32 and b"\x77" * length not in seen.answer.session_id
+    assert len(seen.answer.session_id) == 32
+    # a single byte may be there by chance
+    assert length == 1 or b"\x77" * length not in seen.answer.session_id
     assert service.wait_event("connection")["reason"] == "unknown-session-id"
 
 

@@ -37,6 +37,11 @@ def make_context(ca_file, version=None, key_log=None, tickets=True, cert=None, a
     return context
 
 
+def is_bare_end(error):
+    """Whether the stream ended without close_notify. Python has two exceptions for that."""
+    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+
 class TlsClient:
     """One connection. Connects and shakes hands in the constructor.
 
@@ -135,7 +140,9 @@ class TlsClient:
             data = self._drive(self.tls.read, count)
         except ssl.SSLZeroReturnError:
             data = b""
-        except ssl.SSLEOFError:
+        except ssl.SSLError as error:
+            if not is_bare_end(error):
+                raise
             self.closed_by_peer = "end"
             return b""
         if not data:
@@ -226,7 +233,9 @@ class TlsClient:
                 return
             except ssl.SSLZeroReturnError:
                 data = b""
-            except ssl.SSLEOFError:
+            except ssl.SSLError as error:
+                if not is_bare_end(error):
+                    raise
                 self.closed_by_peer = "end"
                 return
             if data:

@@ -1,0 +1,1005 @@
+/* test_cache.c: store/cache.c. Records are made from their number, so that what is read
+ * back proves itself; the processes that share a cache are killed where it hurts most. */
+#include "store/cache.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+
+#include "unit.h"
+
+#define SMALL 100 /* far below CACHE_BYTES_PER_SESSION: the count bounds, not the bytes */
+
+/* --- records that prove themselves --------------------------------------- */
+
+static void make_id(uint64_t number, uint8_t id[static CACHE_ID_LEN]) {
+    uint64_t rng = number * 2 + 1;
+    rng_fill(&rng, id, CACHE_ID_LEN);
+}
+
+/* The bytes that version `version` of record `number` has. */
+static struct bytes make_record(uint64_t number, uint64_t version, size_t len, uint8_t *buf) {
+    uint64_t rng = number * 1000003 + version;
+    if (len >= sizeof(version)) {
+        rng_fill(&rng, buf + sizeof(version), len - sizeof(version));
+        memcpy(buf, &version, sizeof(version));
+    } else {
+        memset(buf, (int)number, len);
+    }
+    return (struct bytes){ buf, len };
+}
+
+static enum cache_result put(struct cache *cache, uint64_t number, uint64_t version, size_t len) {
+    static uint8_t buf[CACHE_RECORD_MAX + 1];
+    uint8_t id[CACHE_ID_LEN];
+    make_id(number, id);
+    return cache_put(cache, id, make_record(number, version, len, buf));
+}
+
+static enum cache_result kill_record(struct cache *cache, uint64_t number) {
+    uint8_t id[CACHE_ID_LEN];
+    make_id(number, id);
+    return cache_kill(cache, id);
+}
+
+/* Reads a record. False when its bytes are not those of any version of it. */
+static bool get_sound(struct cache *cache, uint64_t number, enum cache_result *result,
+                      uint64_t *version, size_t *len) {
+    static uint8_t buf[CACHE_RECORD_MAX];
+    static uint8_t expected[CACHE_RECORD_MAX];
+    uint8_t id[CACHE_ID_LEN];
+    make_id(number, id);
+    *result = cache_get(cache, id, buf, len);
+    if (*result != CACHE_HIT) {
+        return true;
+    }
+    *version = 0;
+    if (*len >= sizeof(*version)) {
+        memcpy(version, buf, sizeof(*version));
+    }
+    make_record(number, *version, *len, expected);
+    return memcmp(buf, expected, *len) == 0;
+}
+
+static enum cache_result get(struct cache *cache, uint64_t number) {
+    enum cache_result result;
+    uint64_t version;
+    size_t len;
+    assert_true(get_sound(cache, number, &result, &version, &len));
+    return result;
+}
+
+static void assert_record(struct cache *cache, uint64_t number, uint64_t version, size_t len) {
+    enum cache_result result;
+    uint64_t have_version = 0;
+    size_t have_len = 0;
+    assert_true(get_sound(cache, number, &result, &have_version, &have_len));
+    assert_int_equal(result, CACHE_HIT);
+    assert_int_equal(have_len, len);
+    if (len >= sizeof(version)) {
+        assert_int_equal(have_version, version);
+    }
+}
+
+static struct cache *cache_make(uint32_t sessions) {
+    struct cache *cache = shared_alloc(cache_layout_bytes(sessions));
+    struct err err = { 0 };
+    assert_int_equal(cache_init(cache, sessions, &err), 0);
+    assert_false(err.set);
+    assert_int_equal(cache_capacity(cache), sessions);
+    return cache;
+}
+
+static void cache_drop(struct cache *cache) {
+    shared_free(cache, cache_layout_bytes(cache_capacity(cache)));
+}
+
+static struct cache_stats stats_of(struct cache *cache) {
+    struct cache_stats stats;
+    cache_read_stats(cache, &stats);
+    return stats;
+}
+
+/* --- one record ---------------------------------------------------------- */
+
+/* R44 */
+static void a_record_too_large_is_refused_and_changes_nothing(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    put(cache, 1, 1, SMALL);
+    assert_int_equal(put(cache, 1, 2, CACHE_RECORD_MAX + 1), CACHE_TOO_LARGE);
+    assert_record(cache, 1, 1, SMALL);
+    assert_int_equal(put(cache, 2, 1, CACHE_RECORD_MAX + 1), CACHE_TOO_LARGE);
+    assert_int_equal(get(cache, 2), CACHE_MISS);
+    assert_int_equal(stats_of(cache).inserts, 1);
+    assert_int_equal(stats_of(cache).evicted, 0);
+    cache_drop(cache);
+}
+
+static void what_was_never_put_is_not_there(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    assert_int_equal(get(cache, 1), CACHE_MISS);
+    assert_int_equal(kill_record(cache, 1), CACHE_MISS);
+    put(cache, 1, 1, SMALL);
+    assert_int_equal(get(cache, 2), CACHE_MISS);
+    assert_int_equal(kill_record(cache, 2), CACHE_MISS);
+    cache_drop(cache);
+}
+
+/* An ID that differs in any one bit is another ID. */
+static void ids_are_compared_whole(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(1000);
+    static uint8_t buf[CACHE_RECORD_MAX];
+    uint8_t id[CACHE_ID_LEN] = { 0 };
+    size_t len = 0;
+    assert_int_equal(cache_put(cache, id, bytes_of("zero")), CACHE_HIT);
+    for (unsigned bit = 0; bit < 8 * CACHE_ID_LEN; bit++) {
+        id[bit / 8] = (uint8_t)(1u << bit % 8);
+        assert_int_equal(cache_get(cache, id, buf, &len), CACHE_MISS);
+        assert_int_equal(cache_put(cache, id, (struct bytes){ id, sizeof(id) }), CACHE_HIT);
+        id[bit / 8] = 0;
+    }
+    assert_int_equal(cache_get(cache, id, buf, &len), CACHE_HIT);
+    assert_int_equal(len, 4);
+    assert_memory_equal(buf, "zero", 4);
+    cache_drop(cache);
+}
+
+static void a_record_of_each_length_comes_back(void **state) {
+    (void)state;
+    static const size_t lengths[] = {
+        0, 1, 7, 8, 9, 63, 64, 65, 511, 512, 513, CACHE_RECORD_MAX - 1, CACHE_RECORD_MAX
+    };
+    for (uint32_t sessions = 1; sessions <= 100; sessions += 99) {
+        struct cache *cache = cache_make(sessions);
+        for (size_t i = 0; i < LENGTH(lengths); i++) {
+            assert_int_equal(put(cache, i + 1, 7, lengths[i]), CACHE_HIT);
+            assert_record(cache, i + 1, 7, lengths[i]);
+        }
+        cache_drop(cache);
+    }
+}
+
+static void put_again_replaces(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    static const size_t lengths[] = { SMALL, SMALL, 8, 4000, 16 };
+    for (size_t i = 0; i < LENGTH(lengths); i++) {
+        put(cache, 1, i, lengths[i]);
+        assert_record(cache, 1, i, lengths[i]);
+        assert_int_equal(stats_of(cache).entries, 1);
+    }
+    assert_int_equal(stats_of(cache).evicted, 0);
+    cache_drop(cache);
+}
+
+static void a_killed_session_is_told_from_an_unknown_one(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    put(cache, 1, 1, SMALL);
+    put(cache, 2, 1, SMALL);
+    assert_int_equal(kill_record(cache, 1), CACHE_HIT);
+    assert_int_equal(get(cache, 1), CACHE_KILLED);
+    assert_int_equal(get(cache, 2), CACHE_HIT);
+    assert_int_equal(stats_of(cache).entries, 1);
+    assert_int_equal(kill_record(cache, 1), CACHE_MISS);
+    assert_int_equal(get(cache, 1), CACHE_KILLED);
+    put(cache, 1, 2, SMALL);
+    assert_record(cache, 1, 2, SMALL);
+    assert_int_equal(stats_of(cache).entries, 2);
+    cache_drop(cache);
+}
+
+static void kill_leaves_no_byte_of_the_record(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    uint8_t id[CACHE_ID_LEN];
+    make_id(1, id);
+    cache_put(cache, id, bytes_of("a secret, though sealed"));
+    assert_non_null(memmem(cache, cache_layout_bytes(100), "though sealed", 13));
+    cache_kill(cache, id);
+    assert_null(memmem(cache, cache_layout_bytes(100), "though sealed", 13));
+    cache_drop(cache);
+}
+
+/* A killed ID takes its turn: it makes place like the others, and is then unknown. */
+static void a_killed_id_is_forgotten_in_its_turn(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(10);
+    for (uint64_t n = 0; n < 10; n++) {
+        put(cache, n, 0, SMALL);
+    }
+    kill_record(cache, 0);
+    kill_record(cache, 5);
+    put(cache, 10, 0, SMALL);
+    assert_int_equal(get(cache, 0), CACHE_MISS);
+    assert_int_equal(get(cache, 1), CACHE_HIT);
+    assert_int_equal(get(cache, 5), CACHE_KILLED);
+    assert_int_equal(stats_of(cache).evicted, 0); /* no live one went */
+    put(cache, 11, 0, SMALL);
+    assert_int_equal(get(cache, 1), CACHE_MISS);
+    assert_int_equal(stats_of(cache).evicted, 1);
+    cache_drop(cache);
+}
+
+static void figures_add_up(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    struct cache_stats s = stats_of(cache);
+    assert_int_equal(s.entries | s.bytes | s.lookups | s.hits | s.inserts | s.evicted | s.repaired,
+                     0);
+    for (uint64_t n = 0; n < 130; n++) {
+        put(cache, n, 0, SMALL);
+    }
+    for (uint64_t n = 0; n < 130; n++) {
+        get(cache, n);
+    }
+    s = stats_of(cache);
+    assert_int_equal(s.entries, 100);
+    assert_int_equal(s.inserts, 130);
+    assert_int_equal(s.evicted, 30);
+    assert_int_equal(s.lookups, 130);
+    assert_int_equal(s.hits, 100);
+    assert_int_equal(s.repaired, 0);
+    assert_in_range(s.bytes, 100 * SMALL, 100 * CACHE_BYTES_PER_SESSION);
+    cache_drop(cache);
+}
+
+static void asking_whether_it_is_there_counts_as_no_look_up(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(10);
+    uint8_t id[CACHE_ID_LEN];
+    make_id(0, id);
+    assert_false(cache_has(cache, id));
+    for (uint64_t n = 0; n < 11; n++) {
+        put(cache, n, 0, SMALL);
+    }
+    kill_record(cache, 5);
+    for (uint64_t n = 0; n < 12; n++) {
+        make_id(n, id);
+        assert_int_equal(cache_has(cache, id), n >= 1 && n <= 10 && n != 5);
+    }
+    assert_int_equal(stats_of(cache).lookups, 0);
+    cache_drop(cache);
+}
+
+/* --- eviction ------------------------------------------------------------ */
+
+/* R42 */
+static void the_oldest_goes_first_exactly(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(100);
+    for (uint64_t n = 0; n < 150; n++) {
+        put(cache, n, 0, SMALL);
+    }
+    for (uint64_t n = 0; n < 150; n++) {
+        assert_int_equal(get(cache, n), n < 50 ? CACHE_MISS : CACHE_HIT);
+    }
+    assert_int_equal(stats_of(cache).entries, 100);
+    assert_int_equal(stats_of(cache).evicted, 50);
+    cache_drop(cache);
+}
+
+/* Age counts from the last put; a look-up does not make a record younger. */
+static void replacing_makes_young_and_reading_does_not(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(10);
+    for (uint64_t n = 0; n < 10; n++) {
+        put(cache, n, 0, SMALL);
+    }
+    put(cache, 0, 1, SMALL);
+    get(cache, 1);
+    put(cache, 10, 0, SMALL);
+    assert_int_equal(get(cache, 1), CACHE_MISS);
+    assert_record(cache, 0, 1, SMALL);
+    cache_drop(cache);
+}
+
+static void a_cache_of_one_holds_the_last(void **state) {
+    (void)state;
+    struct cache *cache = cache_make(1);
+    uint64_t rng = 3;
+    for (uint64_t n = 0; n < 2000; n++) {
+        size_t len = rng_below(&rng, CACHE_RECORD_MAX + 1);
+        put(cache, n, n, len);
+        assert_record(cache, n, n, len);
+        assert_int_equal(n > 0 ? get(cache, n - 1) : CACHE_MISS, CACHE_MISS);
+        assert_int_equal(stats_of(cache).entries, 1);
+    }
+    cache_drop(cache);
+}
+
+/* R42: in a cache of many shards each evicts its own oldest; the whole stays bounded, and
+ * nearly all of the newest are there. IDs spread by a keyed hash, so that a shard may be
+ * given more than its share: 85 % of all is beyond its doing, 90 % within its luck. */
+static void many_shards_stay_bounded_and_hold_the_newest(void **state) {
+    (void)state;
+    enum { SESSIONS = 8192, PUTS = 30000 };
+    struct cache *cache = cache_make(SESSIONS);
+    for (uint64_t n = 0; n < PUTS; n++) {
+        assert_int_equal(put(cache, n, n, SMALL), CACHE_HIT);
+        if (n % 1000 == 0) {
+            assert_true(stats_of(cache).entries <= SESSIONS);
+        }
+    }
+    struct cache_stats s = stats_of(cache);
+    assert_in_range(s.entries, SESSIONS * 99 / 100, SESSIONS);
+    assert_int_equal(s.inserts, PUTS);
+    assert_int_equal(s.evicted, PUTS - s.entries);
+    unsigned there = 0;
+    for (uint64_t n = PUTS - SESSIONS * 90 / 100; n < PUTS; n++) {
+        bool hit = get(cache, n) == CACHE_HIT;
+        there += hit;
+        assert_true(hit || n < PUTS - SESSIONS * 85 / 100);
+    }
+    assert_true(there >= SESSIONS * 90 / 100 * 998 / 1000);
+    cache_drop(cache);
+}
+
+/* R42: not one more than configured, whatever the number of shards. */
+static void the_count_is_never_exceeded(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = { 1, 15, 2049, 4099, 8199 };
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        struct cache *cache = cache_make(sizes[i]);
+        for (uint64_t n = 0; n < 3 * (uint64_t)sizes[i]; n++) {
+            put(cache, n, n, SMALL);
+        }
+        assert_true(stats_of(cache).entries <= sizes[i]);
+        cache_drop(cache);
+    }
+}
+
+/* R42, R44: large records are paid for by holding fewer, and none is ever cut. */
+static void large_records_evict_more_and_stay_whole(void **state) {
+    (void)state;
+    enum { SESSIONS = 200, BIG = CACHE_RECORD_MAX };
+    struct cache *cache = cache_make(SESSIONS);
+    for (uint64_t n = 0; n < 1000; n++) {
+        size_t len = n % 3 == 0 ? BIG : SMALL + n;
+        assert_int_equal(put(cache, n, n, len), CACHE_HIT);
+        assert_record(cache, n, n, len);
+        struct cache_stats s = stats_of(cache);
+        assert_true(s.entries <= SESSIONS);
+        assert_true(s.bytes <= SESSIONS * CACHE_BYTES_PER_SESSION + 3 * BIG);
+    }
+    /* The ring takes 200 x 512 bytes and two of the largest. */
+    unsigned there = 0;
+    for (uint64_t n = 0; n < 1000; n++) {
+        bool hit = get(cache, n) == CACHE_HIT;
+        assert_true(hit || there == 0); /* the oldest, and only they, are gone */
+        there += hit;
+    }
+    assert_in_range(there, 6, 40);
+    cache_drop(cache);
+}
+
+/* --- against a model ----------------------------------------------------- */
+
+#define MODEL_IDS 300
+#define MODEL_PUTS 200000
+
+/* What the cache should hold: each put by its place in time. */
+struct model {
+    struct model_put {
+        uint32_t number;
+        uint32_t len;
+        bool replaced;
+        bool killed;
+    } puts[MODEL_PUTS];
+    uint32_t count;
+    uint32_t last[MODEL_IDS]; /* the last put of a number, plus one; 0: none */
+};
+
+static void model_put(struct model *m, uint32_t number, uint32_t len) {
+    assert_true(m->count < MODEL_PUTS);
+    if (m->last[number] != 0) {
+        m->puts[m->last[number] - 1].replaced = true;
+    }
+    m->puts[m->count] = (struct model_put){ .number = number, .len = len };
+    m->last[number] = ++m->count;
+}
+
+/* What a look-up must not say, whatever was evicted. */
+static bool model_allows(struct cache *cache, const struct model *m, uint32_t number, bool *held) {
+    enum cache_result result;
+    uint64_t version = 0;
+    size_t len = 0;
+    bool sound = get_sound(cache, number, &result, &version, &len);
+    *held = result != CACHE_MISS;
+    if (!sound || (*held && m->last[number] == 0)) {
+        return false;
+    }
+    const struct model_put *p = &m->puts[m->last[number] - (m->last[number] != 0)];
+    switch (result) {
+    case CACHE_HIT:
+        return !p->killed && len == p->len &&
+               (len < sizeof(version) || version == m->last[number] - 1);
+    case CACHE_KILLED:
+        return p->killed;
+    case CACHE_MISS:
+        return true;
+    case CACHE_TOO_LARGE:
+        break;
+    }
+    return false;
+}
+
+/* What is held is the newest, without a gap; and at least what the room promises. */
+static void model_check(struct cache *cache, const struct model *m, uint32_t sessions) {
+    bool gap = false;
+    uint32_t slots = 0;
+    uint32_t live = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = m->count; i-- > 0 && m->count - i <= 4 * MODEL_IDS;) {
+        const struct model_put *p = &m->puts[i];
+        bool held;
+        bytes += p->len;
+        if (p->replaced) {
+            continue;
+        }
+        assert_true(model_allows(cache, m, p->number, &held));
+        assert_false(held && gap);
+        gap |= !held;
+        slots += held;
+        live += held && !p->killed;
+        /* An entry's header is less than what is left of its share of the ring. */
+        if (!held) {
+            uint64_t headers = (uint64_t)(m->count - i) * 64;
+            assert_true(slots == sessions ||
+                        bytes + headers > (uint64_t)sessions * CACHE_BYTES_PER_SESSION);
+        }
+    }
+    assert_true(slots <= sessions);
+    assert_int_equal(stats_of(cache).entries, live);
+}
+
+struct mix {
+    uint32_t sessions;
+    uint32_t ids;
+    uint32_t most; /* bytes of a record */
+    uint32_t operations;
+};
+
+static void run_mix(const struct mix *mix, uint64_t seed) {
+    struct cache *cache = cache_make(mix->sessions);
+    struct model *m = calloc(1, sizeof(*m));
+    assert_non_null(m);
+    uint64_t rng = seed;
+    for (uint32_t op = 0; op < mix->operations; op++) {
+        uint32_t number = (uint32_t)rng_below(&rng, mix->ids);
+        uint32_t what = (uint32_t)rng_below(&rng, 100);
+        bool held;
+        if (what < 60) {
+            uint32_t most = rng_below(&rng, 50) == 0 ? CACHE_RECORD_MAX : mix->most;
+            uint32_t len = (uint32_t)rng_below(&rng, most + 1);
+            assert_int_equal(put(cache, number, m->count, len), CACHE_HIT);
+            model_put(m, number, len);
+            assert_true(model_allows(cache, m, number, &held) && held);
+        } else if (what < 65) {
+            if (kill_record(cache, number) == CACHE_HIT) {
+                assert_int_not_equal(m->last[number], 0);
+                m->puts[m->last[number] - 1].killed = true;
+            }
+        } else {
+            assert_true(model_allows(cache, m, number, &held));
+        }
+        if (op % 500 == 0) {
+            model_check(cache, m, mix->sessions);
+        }
+    }
+    model_check(cache, m, mix->sessions);
+    assert_int_equal(stats_of(cache).repaired, 0);
+    free(m);
+    cache_drop(cache);
+}
+
+/* Records of all lengths wrap around the ring thousands of times. */
+static void it_does_what_the_model_does(void **state) {
+    (void)state;
+    static const struct mix mixes[] = {
+        { .sessions = 64, .ids = MODEL_IDS, .most = 1200, .operations = 60000 },
+        { .sessions = 64, .ids = MODEL_IDS, .most = 40, .operations = 30000 },
+        { .sessions = 5, .ids = 12, .most = CACHE_RECORD_MAX, .operations = 20000 },
+        { .sessions = 1, .ids = 3, .most = 600, .operations = 20000 },
+        { .sessions = 200, .ids = 250, .most = 500, .operations = 30000 },
+    };
+    for (size_t i = 0; i < LENGTH(mixes); i++) {
+        run_mix(&mixes[i], i + 11);
+    }
+}
+
+/* --- copying ------------------------------------------------------------- */
+
+static void a_copy_into_a_smaller_cache_keeps_the_newest(void **state) {
+    (void)state;
+    struct cache *from = cache_make(1000);
+    struct cache *to = cache_make(100);
+    for (uint64_t n = 0; n < 1500; n++) {
+        put(from, n, n, SMALL);
+    }
+    cache_copy(to, from);
+    for (uint64_t n = 0; n < 1500; n++) {
+        assert_int_equal(get(to, n), n < 1400 ? CACHE_MISS : CACHE_HIT);
+        assert_int_equal(get(from, n), n < 500 ? CACHE_MISS : CACHE_HIT);
+    }
+    /* And in their order: the next one pushes the oldest of them out. */
+    put(to, 5000, 0, SMALL);
+    assert_int_equal(get(to, 1400), CACHE_MISS);
+    assert_int_equal(get(to, 1401), CACHE_HIT);
+    cache_drop(from);
+    cache_drop(to);
+}
+
+static void a_copy_into_a_larger_cache_keeps_all(void **state) {
+    (void)state;
+    static const uint32_t sizes[][2] = { { 100, 200 }, { 100, 8192 }, { 4096, 16384 } };
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        struct cache *from = cache_make(sizes[i][0]);
+        struct cache *to = cache_make(sizes[i][1]);
+        for (uint64_t n = 0; n < 2 * sizes[i][0]; n++) {
+            put(from, n, n, SMALL + n % 300);
+        }
+        cache_copy(to, from);
+        assert_int_equal(stats_of(to).entries, stats_of(from).entries);
+        for (uint64_t n = 0; n < 2 * sizes[i][0]; n++) {
+            assert_int_equal(get(to, n), get(from, n));
+        }
+        cache_drop(from);
+        cache_drop(to);
+    }
+}
+
+/* A shard of the one is no shard of the other: still what goes first is the oldest, but for
+ * the few whose shard is longer than others. */
+static void a_copy_between_caches_of_many_shards_keeps_the_newest(void **state) {
+    (void)state;
+    static const uint32_t sizes[][2] = { { 8192, 4096 }, { 8192, 1000 }, { 16384, 8192 } };
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        struct cache *from = cache_make(sizes[i][0]);
+        struct cache *to = cache_make(sizes[i][1]);
+        uint32_t puts = sizes[i][0] * 8 / 10;
+        for (uint64_t n = 0; n < puts; n++) {
+            put(from, n, n, SMALL);
+        }
+        cache_copy(to, from);
+        /* The newest three quarters of what fits. */
+        uint32_t newest = sizes[i][1] * 3 / 4;
+        unsigned there = 0;
+        for (uint64_t n = puts - newest; n < puts; n++) {
+            there += get(to, n) == CACHE_HIT;
+        }
+        assert_true(there >= newest * 90 / 100);
+        cache_drop(from);
+        cache_drop(to);
+    }
+}
+
+static void a_copy_takes_only_what_lives(void **state) {
+    (void)state;
+    struct cache *from = cache_make(100);
+    struct cache *to = cache_make(50);
+    for (uint64_t n = 0; n < 40; n++) {
+        put(from, n, 0, SMALL);
+    }
+    put(from, 7, 1, 2000);
+    kill_record(from, 8);
+    cache_copy(to, from);
+    assert_int_equal(stats_of(to).entries, 39);
+    assert_record(to, 7, 1, 2000);
+    assert_int_equal(get(to, 8), CACHE_MISS);
+    assert_int_equal(get(from, 8), CACHE_KILLED);
+    cache_drop(from);
+    cache_drop(to);
+}
+
+/* --- workers that die ---------------------------------------------------- */
+
+/* A worker dies in the middle of a copy, with the lock held: its record's second half is
+ * where nothing can be read. Both the put and the get are cut so. */
+static void a_worker_that_dies_within_costs_only_its_record(void **state) {
+    (void)state;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *edge = shared_alloc(5 * page);
+    assert_int_equal(mprotect(edge + page, 4 * page, PROT_NONE), 0);
+    struct cache *cache = cache_make(20);
+    for (uint64_t n = 0; n < 30; n++) {
+        put(cache, n, n, 400);
+    }
+    uint8_t id[CACHE_ID_LEN];
+    pid_t pid = child_fork();
+    if (pid == 0) {
+        make_id(30, id);
+        cache_put(cache, id, (struct bytes){ edge, 4 * page });
+        _exit(0);
+    }
+    assert_int_equal(child_wait(pid), -SIGSEGV);
+    assert_int_equal(get(cache, 30), CACHE_MISS);
+    assert_int_equal(stats_of(cache).repaired, 1);
+    unsigned there = 0;
+    for (uint64_t n = 0; n < 30; n++) {
+        there += get(cache, n) == CACHE_HIT;
+        assert_true(get(cache, n) == CACHE_HIT || there == 0);
+    }
+    assert_int_equal(stats_of(cache).entries, there);
+    assert_in_range(there, 1, 19);
+
+    pid = child_fork();
+    if (pid == 0) {
+        size_t len;
+        make_id(29, id);
+        cache_get(cache, id, edge + page - 100, &len);
+        _exit(0);
+    }
+    assert_int_equal(child_wait(pid), -SIGSEGV);
+    assert_record(cache, 29, 29, 400);
+    assert_int_equal(stats_of(cache).repaired, 2);
+    assert_int_equal(stats_of(cache).entries, there);
+    put(cache, 30, 1, 400);
+    assert_record(cache, 30, 1, 400);
+    cache_drop(cache);
+    shared_free(edge, 5 * page);
+}
+
+/* What one step of a worker does to a cache, and what must hold wherever it is cut. */
+struct scenario {
+    const char *name;
+    uint32_t sessions;
+    uint32_t puts;      /* before: numbers 0.. */
+    size_t len;         /* of their records */
+    uint64_t number;    /* what is put or killed */
+    size_t number_len;  /* 0: it is killed */
+    uint64_t kept_from; /* from here on all are there afterwards */
+    uint64_t gone_to;   /* and before this, none */
+};
+
+/* A ring for 20 sessions is 43,120 bytes: 168 entries of 256 bytes, and 112 over. */
+static const struct scenario scenarios[] = {
+    { "into an empty cache", 20, 0, 0, 0, 200, 0, 0 },
+    { "evicting one", 20, 30, 200, 30, 200, 11, 10 },
+    { "evicting for room", 20, 57, 2150, 57, 2040, 40, 38 },
+    { "over the ring's end", 20, 168, 200, 168, 200, 149, 148 },
+    { "close to the ring's end", 20, 167, 200, 167, 400, 148, 147 },
+    { "replacing in a full one", 20, 30, 200, 15, 100, 11, 10 },
+    { "replacing the only one", 1, 3, 300, 2, 400, 3, 2 },
+    { "killing", 20, 30, 200, 15, 0, 10, 10 },
+};
+
+/* What the worker does; the rest is made ready before, for every instruction counts. */
+struct step {
+    struct cache *cache;
+    uint8_t id[CACHE_ID_LEN];
+    struct bytes record;
+    uint8_t buf[CACHE_RECORD_MAX];
+};
+
+static void step_prepare(struct step *step, const struct scenario *s, struct cache *cache) {
+    step->cache = cache;
+    make_id(s->number, step->id);
+    step->record = make_record(s->number, 1, s->number_len, step->buf);
+}
+
+static void step_run(const struct step *step) {
+    if (step->record.len > 0) {
+        cache_put(step->cache, step->id, step->record);
+    } else {
+        cache_kill(step->cache, step->id);
+    }
+}
+
+/* What the worker left behind is whole; and goes on working. */
+static void scenario_check(const struct scenario *s, struct cache *cache) {
+    uint64_t end = s->puts > s->number ? s->puts : s->number + 1;
+    struct cache_stats before = stats_of(cache);
+    uint64_t live = 0;
+    for (uint64_t n = 0; n < end; n++) {
+        enum cache_result result;
+        uint64_t version = 0;
+        size_t len = 0;
+        bool sound = get_sound(cache, n, &result, &version, &len);
+        live += result == CACHE_HIT;
+        if (n == s->number) {
+            /* As before, as after, or gone: never a half. */
+            assert_true(sound);
+            assert_true(result != CACHE_HIT || len == (version == 1 ? s->number_len : s->len));
+            assert_true(result != CACHE_KILLED || s->number_len == 0);
+            continue;
+        }
+        assert_true(sound);
+        assert_true(n < s->kept_from || result == CACHE_HIT);
+        assert_true(n >= s->gone_to || result == CACHE_MISS);
+    }
+    assert_int_equal(before.entries, live);
+    assert_true(before.repaired <= 1);
+    for (uint64_t n = 100; n < 200; n++) {
+        put(cache, n, n, s->len);
+        assert_record(cache, n, n, s->len);
+        assert_true(stats_of(cache).entries <= s->sessions);
+    }
+    assert_int_equal(stats_of(cache).repaired, before.repaired);
+}
+
+/* Starts a worker that stops at once, and then does the step. */
+static pid_t trace_start(const struct scenario *s, struct cache *cache) {
+    static struct step step;
+    step_prepare(&step, s, cache);
+    pid_t pid = child_fork();
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
+            _exit(98);
+        }
+        raise(SIGSTOP);
+        step_run(&step);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSTOPPED(status)); /* else this system refuses ptrace */
+    return pid;
+}
+
+/* Lets it go one instruction further. False when it has ended. */
+static bool trace_step(pid_t pid) {
+    int status = 0;
+    assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSTOPPED(status);
+}
+
+/* A cache to which the same is done over and over, from the same start: its hash key is
+ * drawn at random, and another key takes other steps. */
+struct rerun {
+    const struct scenario *scenario;
+    struct cache *cache;
+    size_t len;
+    void *start; /* the region's bytes */
+};
+
+static void rerun_init(struct rerun *r, const struct scenario *s) {
+    r->scenario = s;
+    r->cache = cache_make(s->sessions);
+    for (uint64_t n = 0; n < s->puts; n++) {
+        put(r->cache, n, 0, s->len);
+    }
+    r->len = cache_layout_bytes(s->sessions);
+    r->start = malloc(r->len);
+    assert_non_null(r->start);
+    memcpy(r->start, r->cache, r->len);
+}
+
+static void rerun_fini(struct rerun *r) {
+    free(r->start);
+    cache_drop(r->cache);
+}
+
+static pid_t rerun_start(struct rerun *r) {
+    memcpy(r->cache, r->start, r->len);
+    return trace_start(r->scenario, r->cache);
+}
+
+#define CUTS_MAX 8192
+#define CUT_STRIDE (REPRISE_SANITIZED ? 3 : 1) /* there are many more instructions then */
+
+/* The instructions after which the region is another than before: the places to die at. */
+static size_t rerun_find_cuts(struct rerun *r, uint32_t *cuts) {
+    pid_t pid = rerun_start(r);
+    uint8_t *last = malloc(r->len);
+    assert_non_null(last);
+    memcpy(last, r->start, r->len);
+    size_t count = 0;
+    for (uint32_t step = 1; trace_step(pid); step++) {
+        if (memcmp(last, r->cache, r->len) != 0) {
+            memcpy(last, r->cache, r->len);
+            assert_true(count < CUTS_MAX);
+            cuts[count++] = step;
+        }
+    }
+    free(last);
+    return count;
+}
+
+/* Whether a shard had to be rebuilt. */
+static bool rerun_cut(struct rerun *r, uint32_t at) {
+    pid_t pid = rerun_start(r);
+    for (uint32_t step = 0; step < at; step++) {
+        assert_true(trace_step(pid));
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(child_wait(pid), -SIGKILL);
+    scenario_check(r->scenario, r->cache);
+    return stats_of(r->cache).repaired > 0;
+}
+
+/* Stepping from one process to the other is slow between cores. */
+static void stay_on_one_core(const cpu_set_t *allowed) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (unsigned i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+        if (CPU_ISSET(i, allowed)) {
+            CPU_SET(i, &one);
+        }
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+/* A worker may die at any instruction. Killed after each one that changes the shared
+ * memory, it leaves a cache that the others go on with: nothing hangs, and every record but
+ * its own is as it was. Of many stores in the middle, which copy the record, a part will do. */
+static void a_worker_may_die_at_any_instruction(void **state) {
+    (void)state;
+    static uint32_t cuts[CUTS_MAX];
+    cpu_set_t before;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    stay_on_one_core(&before);
+    alarm(100); /* a lock that is never given back ends the test */
+    for (size_t i = 0; i < LENGTH(scenarios); i++) {
+        struct rerun r;
+        rerun_init(&r, &scenarios[i]);
+        size_t count = rerun_find_cuts(&r, cuts);
+        size_t stride = count / 16 + 1;
+        unsigned repaired = 0;
+        for (size_t c = 0; c < count; c += c < 30 || c + 20 > count ? CUT_STRIDE : stride) {
+            repaired += rerun_cut(&r, cuts[c]);
+        }
+        assert_true(repaired > 10 / CUT_STRIDE);
+        rerun_fini(&r);
+    }
+    alarm(0);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+/* --- many processes, one of them killed again and again ------------------- */
+
+#define HAMMERS 4
+#define HAMMER_IDS 500
+
+struct hammer {
+    _Atomic uint64_t operations[HAMMERS];
+    _Atomic uint64_t unsound;
+};
+
+static void hammer_run(struct cache *cache, struct hammer *h, unsigned self, uint64_t seed) {
+    uint64_t rng = seed;
+    for (;;) {
+        uint64_t number = rng_below(&rng, HAMMER_IDS);
+        uint64_t what = rng_below(&rng, 100);
+        if (what < 50) {
+            put(cache, number, rng_next(&rng), 8 + rng_below(&rng, what < 5 ? 16000 : 500));
+        } else if (what < 60) {
+            kill_record(cache, number);
+        } else {
+            enum cache_result result;
+            uint64_t version;
+            size_t len;
+            h->unsound += !get_sound(cache, number, &result, &version, &len);
+        }
+        h->operations[self]++;
+    }
+}
+
+static pid_t hammer_start(struct cache *cache, struct hammer *h, unsigned self, uint64_t seed) {
+    pid_t pid = child_fork();
+    if (pid == 0) {
+        hammer_run(cache, h, self, seed);
+    }
+    return pid;
+}
+
+/* Each time, the victim is let do a random number of operations, and dies in one of the
+ * next; the others never stop. */
+static void a_killed_worker_takes_nothing_with_it(void **state) {
+    (void)state;
+    enum { KILLS = 200 };
+    struct cache *cache = cache_make(300);
+    struct hammer *h = shared_alloc(sizeof(*h));
+    uint64_t rng = 5;
+    pid_t pids[HAMMERS];
+    alarm(60);
+    for (unsigned i = 0; i < HAMMERS; i++) {
+        pids[i] = hammer_start(cache, h, i, i);
+    }
+    for (unsigned n = 0; n < KILLS || stats_of(cache).repaired == 0; n++) {
+        unsigned victim = (unsigned)rng_below(&rng, HAMMERS);
+        uint64_t until = h->operations[victim] + 1 + rng_below(&rng, 50);
+        while (h->operations[victim] < until) {
+            sched_yield();
+        }
+        assert_int_equal(kill(pids[victim], SIGKILL), 0);
+        assert_int_equal(child_wait(pids[victim]), -SIGKILL);
+        pids[victim] = hammer_start(cache, h, victim, rng_next(&rng));
+    }
+    for (unsigned i = 0; i < HAMMERS; i++) { /* each still gets on */
+        uint64_t until = h->operations[i] + 10;
+        while (h->operations[i] < until) {
+            sched_yield();
+        }
+    }
+    for (unsigned i = 0; i < HAMMERS; i++) {
+        assert_int_equal(kill(pids[i], SIGKILL), 0);
+        assert_int_equal(child_wait(pids[i]), -SIGKILL);
+    }
+    uint64_t live = 0;
+    for (uint64_t n = 0; n < HAMMER_IDS; n++) {
+        live += get(cache, n) == CACHE_HIT;
+    }
+    assert_int_equal(stats_of(cache).entries, live);
+    assert_true(live > 0);
+    assert_true(stats_of(cache).repaired > 0);
+    assert_int_equal(h->unsound, 0);
+    for (uint64_t n = 0; n < 1000; n++) {
+        put(cache, 10000 + n, n, SMALL);
+    }
+    for (uint64_t n = 0; n < 1000; n++) {
+        assert_int_equal(get(cache, 10000 + n), n < 700 ? CACHE_MISS : CACHE_HIT);
+    }
+    alarm(0);
+    shared_free(h, sizeof(*h));
+    cache_drop(cache);
+}
+
+/* A reload copies while the workers go on. */
+static void a_copy_beside_busy_workers_is_sound(void **state) {
+    (void)state;
+    struct cache *from = cache_make(300);
+    struct hammer *h = shared_alloc(sizeof(*h));
+    pid_t pids[2];
+    alarm(60);
+    for (unsigned i = 0; i < 2; i++) {
+        pids[i] = hammer_start(from, h, i, i + 50);
+    }
+    for (unsigned round = 0; round < 30; round++) {
+        struct cache *to = cache_make(round % 2 ? 100 : 400);
+        uint64_t until = h->operations[0] + 50;
+        while (h->operations[0] < until) {
+            sched_yield();
+        }
+        cache_copy(to, from);
+        for (uint64_t n = 0; n < HAMMER_IDS; n++) {
+            get(to, n);
+        }
+        assert_true(stats_of(to).entries > 0);
+        cache_drop(to);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(kill(pids[i], SIGKILL), 0);
+        assert_int_equal(child_wait(pids[i]), -SIGKILL);
+    }
+    assert_int_equal(h->unsound, 0);
+    alarm(0);
+    shared_free(h, sizeof(*h));
+    cache_drop(from);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_too_large_is_refused_and_changes_nothing),
+        cmocka_unit_test(what_was_never_put_is_not_there),
+        cmocka_unit_test(ids_are_compared_whole),
+        cmocka_unit_test(a_record_of_each_length_comes_back),
+        cmocka_unit_test(put_again_replaces),
+        cmocka_unit_test(a_killed_session_is_told_from_an_unknown_one),
+        cmocka_unit_test(kill_leaves_no_byte_of_the_record),
+        cmocka_unit_test(a_killed_id_is_forgotten_in_its_turn),
+        cmocka_unit_test(figures_add_up),
+        cmocka_unit_test(asking_whether_it_is_there_counts_as_no_look_up),
+        cmocka_unit_test(the_oldest_goes_first_exactly),
+        cmocka_unit_test(replacing_makes_young_and_reading_does_not),
+        cmocka_unit_test(a_cache_of_one_holds_the_last),
+        cmocka_unit_test(many_shards_stay_bounded_and_hold_the_newest),
+        cmocka_unit_test(the_count_is_never_exceeded),
+        cmocka_unit_test(large_records_evict_more_and_stay_whole),
+        cmocka_unit_test(it_does_what_the_model_does),
+        cmocka_unit_test(a_copy_into_a_smaller_cache_keeps_the_newest),
+        cmocka_unit_test(a_copy_into_a_larger_cache_keeps_all),
+        cmocka_unit_test(a_copy_between_caches_of_many_shards_keeps_the_newest),
+        cmocka_unit_test(a_copy_takes_only_what_lives),
+        cmocka_unit_test(a_worker_that_dies_within_costs_only_its_record),
+        cmocka_unit_test(a_worker_may_die_at_any_instruction),
+        cmocka_unit_test(a_killed_worker_takes_nothing_with_it),
+        cmocka_unit_test(a_copy_beside_busy_workers_is_sound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
