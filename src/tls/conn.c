@@ -392,8 +392,14 @@ static enum tls_status start_refuse(struct tls_conn *conn, uint8_t *alert, uint8
     return TLS_FAILED;
 }
 
+/* The name as a C string, or null for the empty one or without memory. */
 static char *copy_name(struct bytes name) {
-    return name.len > 0 ? strndup((const char *)name.data, name.len) : NULL;
+    char *copy = name.len > 0 ? malloc(name.len + 1) : NULL;
+    if (copy) {
+        memcpy(copy, name.data, name.len);
+        copy[name.len] = '\0';
+    }
+    return copy;
 }
 
 enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,

@@ -1,5 +1,5 @@
-/* names.c: wire/names.def as a sorted table, and the search in it. */
-#include "wire/names.h"
+/* iana.c: wire/iana.def as a sorted table, and the search in it. */
+#include "wire/iana.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@ static const struct name {
     const char *text;
 } names[] = {
 #define NAME(kind, code, text) { KEY(NAME_##kind, code), text },
-#include "wire/names.def"
+#include "wire/iana.def"
 #undef NAME
 };
 
@@ -22,7 +22,7 @@ static bool is_grease(enum name_kind kind, uint16_t code) {
     return reserved && (code & 0x0f0f) == 0x0a0a && code >> 8 == (code & 0xff);
 }
 
-const char *names_find(enum name_kind kind, uint16_t code) {
+const char *iana_find(enum name_kind kind, uint16_t code) {
     if (is_grease(kind, code)) {
         return "GREASE";
     }
