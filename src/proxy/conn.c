@@ -85,7 +85,7 @@ static int side_send(struct conn *conn, struct conn_side *side, struct bytes dat
         return 0;
     }
     size_t sent = 0;
-    if (!side->blocked) {
+    if (!side->blocked && backlog_len(&side->out) == 0) { /* never before what waits */
         ssize_t n;
         do {
             n = send(side->io.fd, data.data, data.len, MSG_NOSIGNAL);
@@ -94,13 +94,13 @@ static int side_send(struct conn *conn, struct conn_side *side, struct bytes dat
             return -1;
         }
         sent = n > 0 ? (size_t)n : 0;
-    }
-    if (sent == data.len) {
-        return 0;
-    }
-    side->blocked = true;
-    if (loop_change(&conn->worker->loop, &side->io, EPOLLIN | EPOLLRDHUP | EPOLLOUT) != 0) {
-        return -1;
+        if (sent == data.len) {
+            return 0;
+        }
+        side->blocked = true;
+        if (loop_change(&conn->worker->loop, &side->io, EPOLLIN | EPOLLRDHUP | EPOLLOUT) != 0) {
+            return -1;
+        }
     }
     return backlog_add(&side->out, (struct bytes){ data.data + sent, data.len - sent });
 }

@@ -257,25 +257,66 @@ def test_a_lineage_ends(version, tickets, serve, guest):
     assert line["reason"] in ("lineage-too-old", "expired", "not-offered")
 
 
-@VERSIONS
 @KINDS
-def test_a_session_of_another_version_is_refused(version, tickets, serve, guest, certs):
-    """R19. The client's own library does not offer it; a hand-made hello does."""
+def test_a_tls13_session_is_none_of_tls12(tickets, serve, guest):
+    """R19. No library offers it: a hand-made hello does, as a ticket or as a session ID."""
     service = serve(tickets=tickets)
-    visitor = guest(service, "1.3")
-    _, seen, _ = visitor.visit()
-    handle = seen.tickets[0].ticket
-    if version == "1.2":
-        pytest.skip("TLS 1.2 to TLS 1.3 needs a binder: no client offers it")
-    if tickets:
-        answer = ask_with_id(service, b"\1" * 32, handle)
-        assert "Certificate" in answer.server.names
-        service.wait_event("connection", offered="ticket", reason="protocol-mismatch")
-    else:
-        answer = ask_with_id(service, handle)
-        assert "Certificate" in answer.server.names
-        assert answer.answer.session_id != handle
-        service.wait_event("connection", offered="session-id", reason="protocol-mismatch")
+    _, seen, _ = guest(service, "1.3").visit()
+    stolen = seen.tickets[0].ticket
+    answer = ask_with_id(service, b"\1" * 32, stolen) if tickets else ask_with_id(service, stolen)
+    assert "Certificate" in answer.server.names
+    assert answer.answer.session_id != stolen
+    offered = "ticket" if tickets else "session-id"
+    service.wait_event("connection", offered=offered, reason="protocol-mismatch")
+
+
+@KINDS
+def test_a_tls12_session_is_none_of_tls13(tickets, serve, recorder, certs):
+    """R19. A service learns TLS 1.3 while its clients hold TLS 1.2 sessions."""
+    service = serve(tickets=tickets, protocols=["tls1.2"])
+    tape = recorder(service)
+    context = make_context(certs.authority.file, None, service.key_log)
+    with TlsClient(context, tape.address, WWW) as client:
+        client.request()
+        session = client.session
+        client.close()
+    del service.config["client-ssl-profiles"][0]["protocols"]
+    assert service.reload(service.config).returncode == 0
+    with TlsClient(context, tape.address, WWW, session) as client:
+        client.request()
+        assert client.version == "TLSv1.3" and not client.reused
+        client.close()
+    recorded = tape.wait(2)[1]
+    line = service.connection(recorded)
+    assert line["protocol"] == "TLSv1.3" and line["handshake"] == "new"
+
+
+@KINDS
+def test_a_psk_survives_a_retry(tickets, serve, recorder, certs):
+    """A group that the client did not send a share for: HelloRetryRequest, full and resumed."""
+    service = serve(tickets=tickets, groups=["P-384"])
+    tape = recorder(service)
+    context = make_context(certs.authority.file, "1.3", service.key_log)
+    session = None
+    for expected in (False, True):
+        with TlsClient(context, tape.address, WWW, session) as client:
+            client.request()
+            assert client.reused == expected
+            session = client.session
+            client.close()
+    for recorded in tape.wait(2):
+        assert recorded.transcript(service.key_log.read_text()).retried
+        assert service.connection(recorded)["group"] == "P-384"
+
+
+@VERSIONS
+def test_a_cache_of_no_sessions_is_none(version, serve, guest):
+    """cache-size: 0 is the tick box unticked."""
+    visitor = guest(serve(cache=True, cache_size=0), version)
+    _, seen, line = visitor.visit()
+    assert line["issued"] == "none" and seen.tickets == []
+    reused, _, line = visitor.visit()
+    assert not reused and line["issued"] == "none"
 
 
 # --- session IDs beside tickets (R14) ---

@@ -149,6 +149,21 @@ def test_many_connections_at_once(version, site):
     here.wait_idle()
 
 
+def test_more_than_max_connections_wait(site):
+    """They are served once there is room, and not refused."""
+    here = site(echo, service={"workers": 1, "max-connections": 2})
+    first, second = here.connect(), here.connect()
+    with connect_bare(here.address) as third:
+        third.sendall(hello.records(hello.client_hello(server_name=WWW)))
+        third.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            third.recv(1)
+        first.close()
+        third.settimeout(30)
+        assert third.recv(1) == b"\x16"
+    second.close()
+
+
 # --- ends ---
 
 

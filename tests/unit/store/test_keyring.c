@@ -1,25 +1,10 @@
 /* test_keyring.c: store/keyring.c. The clock is an argument: nothing waits. */
 #include "store/keyring.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 
-#include "unit.h"
-
-#define START_S 1000000u
-#define ENCRYPT_S 3600u
-#define OPEN_S 7200u
-
-static struct keyring *ring_make(void) {
-    struct keyring *ring = shared_alloc(keyring_bytes());
-    keyring_init(ring, START_S);
-    return ring;
-}
-
-static void ring_drop(struct keyring *ring) {
-    shared_free(ring, keyring_bytes());
-}
+#include "ring.h"
 
 static struct keyring_snapshot snapshot; /* large; one at a time is enough */
 
@@ -85,27 +70,10 @@ static void a_ring_never_laid_out_is_refused(void **state) {
     ring_drop(ring);
 }
 
-/* The generation is the one word of the ring that changes when nothing else does. */
-static _Atomic uint64_t *find_generation(struct keyring *ring) {
-    uint64_t before = keyring_generation(ring);
-    uint64_t *words = (uint64_t *)(void *)ring;
-    for (size_t i = 0; i < keyring_bytes() / sizeof(*words); i++) {
-        if (words[i] == before) {
-            words[i] = before + 77;
-            bool found = keyring_generation(ring) == before + 77;
-            words[i] = before;
-            if (found) {
-                return (_Atomic uint64_t *)&words[i];
-            }
-        }
-    }
-    abort();
-}
-
 static void a_write_cut_short_is_refused_until_the_next_tick(void **state) {
     (void)state;
     struct keyring *ring = ring_make();
-    _Atomic uint64_t *generation = find_generation(ring);
+    _Atomic uint64_t *generation = ring_find_generation(ring);
     struct keyring_key current = only(ring, KEY_CURRENT);
     uint64_t before = *generation;
     *generation = before + 1;
