@@ -2,11 +2,11 @@
 #include "keeper/keeper.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 
 static void keeper_log(const struct keyring_change *change) {
     struct log_line line;
@@ -26,14 +26,10 @@ static void keeper_log(const struct keyring_change *change) {
 }
 
 int keeper_run(const struct keeper_start *start) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-    sigdelset(&set, SIGINT); /* a terminal's ^C: the master ends us when all have drained */
-    sigdelset(&set, SIGHUP);
+    sigset_t ends;
+    if (process_block_signals(&ends) != 0) {
+        return 1;
+    }
     for (;;) {
         uint64_t now_s = clock_wall_ms() / MS_PER_S;
         struct keyring_change change =
@@ -41,7 +37,7 @@ int keeper_run(const struct keeper_start *start) {
         keeper_log(&change);
         /* Looks once a second: the clock may be set at any time. */
         const struct timespec second = { .tv_sec = 1 };
-        if (sigtimedwait(&set, NULL, &second) == SIGTERM) {
+        if (sigtimedwait(&ends, NULL, &second) > 0) {
             return 0;
         }
         if (errno != EAGAIN && errno != EINTR) {

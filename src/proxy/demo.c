@@ -2,9 +2,8 @@
  * each. Bounded in what it reads and in how long it waits. */
 #include "proxy/demo.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
+#include "net/address.h"
 #include "net/loop.h"
 #include "wire/proxy_v2.h"
 
@@ -44,14 +45,14 @@ struct demo_conn {
 int demo_listen(struct config_address *address, struct err *err) {
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(in);
-    char text[64];
+    char text[ADDRESS_TEXT_MAX];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&in, len) != 0 || listen(fd, 256) != 0 ||
         getsockname(fd, (struct sockaddr *)&in, &len) != 0) {
         err_set_errno(err, errno, "cannot open the demonstration backend's socket");
         goto fail;
     }
-    snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(in.sin_port));
+    address_text((const struct sockaddr *)&in, text, sizeof(text));
     *address = (struct config_address){ .text = strdup(text), .addr_len = len };
     memcpy(&address->addr, &in, sizeof(in));
     if (!address->text) {
@@ -92,15 +93,8 @@ static void tell(struct demo_conn *conn, const char *name, struct bytes value) {
 }
 
 static void tell_address(struct demo_conn *conn, const struct sockaddr_storage *addr) {
-    char ip[INET6_ADDRSTRLEN] = "";
-    char text[INET6_ADDRSTRLEN + 8];
-    const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
-    bool v6 = addr->ss_family == AF_INET6;
-    inet_ntop(addr->ss_family, v6 ? (const void *)&in6->sin6_addr : (const void *)&in->sin_addr, ip,
-              sizeof(ip));
-    snprintf(text, sizeof(text), v6 ? "[%s]:%u" : "%s:%u", ip,
-             ntohs(v6 ? in6->sin6_port : in->sin_port));
+    char text[ADDRESS_TEXT_MAX];
+    address_text((const struct sockaddr *)addr, text, sizeof(text));
     tell(conn, "client", (struct bytes){ (const uint8_t *)text, strlen(text) });
 }
 
@@ -125,9 +119,7 @@ static const struct {
 
 static void demo_tell(struct demo_conn *conn, const struct proxy_v2_view *view) {
     struct bytes ssl = { 0 };
-    if (view->client.ss_family == AF_INET || view->client.ss_family == AF_INET6) {
-        tell_address(conn, &view->client);
-    }
+    tell_address(conn, &view->client);
     if (proxy_v2_find(view->tlvs, PP2_TYPE_SSL, &ssl) && ssl.len >= 5) {
         ssl = (struct bytes){ ssl.data + 5, ssl.len - 5 };
     }
@@ -247,16 +239,12 @@ static void demo_on_signal(struct loop_io *io, uint32_t events) {
 int demo_run(int listen_fd) {
     static struct demo demo;
     struct err err = { 0 };
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-    sigdelset(&set, SIGINT); /* a terminal's ^C: the master ends us when all have drained */
-    sigdelset(&set, SIGHUP);
+    sigset_t ends;
+    if (process_block_signals(&ends) != 0) {
+        return 1;
+    }
     demo.listener = (struct loop_io){ .fd = listen_fd, .on_event = demo_on_accept };
-    demo.signals = (struct loop_io){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+    demo.signals = (struct loop_io){ .fd = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC),
                                      .on_event = demo_on_signal };
     if (loop_init(&demo.loop, &err) != 0 || demo.signals.fd < 0 ||
         loop_add(&demo.loop, &demo.listener, EPOLLIN, true) != 0 ||

@@ -1,7 +1,6 @@
 /* master.c: see master.h. */
 #include "proxy/master.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/address.h"
 #include "proxy/demo.h"
 #include "proxy/generation.h"
 #include "proxy/privilege.h"
@@ -356,24 +356,11 @@ static int outputs_open(const struct config *config, struct outputs *out, struct
     return 0;
 }
 
-static void address_words(const struct sockaddr_storage *sa, char *out, size_t cap) {
-    char ip[INET6_ADDRSTRLEN] = "";
-    if (sa->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
-        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
-        snprintf(out, cap, "[%s]:%u", ip, ntohs(in6->sin6_port));
-    } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
-        inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-        snprintf(out, cap, "%s:%u", ip, ntohs(in->sin_port));
-    }
-}
-
 static void log_listeners(const struct generation *gen) {
     for (size_t i = 0; i < gen->listener_count; i++) {
         struct log_line line;
-        char address[64];
-        address_words(&gen->listeners[i].bound, address, sizeof(address));
+        char address[ADDRESS_TEXT_MAX];
+        address_text((const struct sockaddr *)&gen->listeners[i].bound, address, sizeof(address));
         log_start(&line, "listen");
         log_text(&line, "level", "info");
         log_text(&line, "virtual-server", gen->listeners[i].vserver->name);

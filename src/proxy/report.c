@@ -1,29 +1,15 @@
 /* report.c: see report.h. */
 #include "proxy/report.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
+#include <netinet/in.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/address.h"
 #include "reason/reason.h"
 #include "wire/proxy_v2.h"
 
-#define ADDRESS_TEXT_MAX 64
 #define COMMON_NAME_MAX 256
-
-static void address_text(const struct sockaddr *sa, char *out, size_t cap) {
-    char ip[INET6_ADDRSTRLEN] = "";
-    if (sa->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
-        inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-        snprintf(out, cap, "%s:%u", ip, ntohs(in->sin_port));
-    } else {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
-        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
-        snprintf(out, cap, "[%s]:%u", ip, ntohs(in6->sin6_port));
-    }
-}
 
 /* The local address: the listener's, unless it takes any; then the socket knows. */
 static void local_address(const struct conn *conn, union conn_address *out) {

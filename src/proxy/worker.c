@@ -2,7 +2,6 @@
 #include "proxy/worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -10,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "proxy/conn.h"
 #include "proxy/pool.h"
 #include "proxy/sandbox.h"
@@ -115,9 +115,7 @@ static void signal_on_event(struct loop_io *io, uint32_t events) {
     struct signalfd_siginfo info;
     (void)events;
     while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGQUIT) {
-            worker_drain(worker);
-        }
+        worker_drain(worker);
     }
 }
 
@@ -179,16 +177,11 @@ static int accepters_init(struct worker *worker) {
 }
 
 static int signals_init(struct worker *worker) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGHUP); /* the master's: not for workers */
-    sigaddset(&set, SIGINT); /* a terminal's ^C reaches all; the master sees to it */
-    if (sigprocmask(SIG_SETMASK, &set, NULL) != 0) {
+    sigset_t ends;
+    if (process_block_signals(&ends) != 0) {
         return -1;
     }
-    worker->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    worker->signals.fd = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC);
     worker->signals.on_event = signal_on_event;
     return worker->signals.fd >= 0 ? loop_add(&worker->loop, &worker->signals, EPOLLIN, true) : -1;
 }
