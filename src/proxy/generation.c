@@ -321,6 +321,17 @@ static int profile_caches_init(struct generation *gen, struct err *err) {
 
 /* --- backends ------------------------------------------------------------ */
 
+/* Where a pool of `gen` has the member of that address; SIZE_MAX: nowhere. */
+static size_t member_place(const struct generation *gen, const struct config_pool *pool,
+                           const struct config_address *address) {
+    for (size_t i = 0; i < pool->member_count; i++) {
+        if (same_address(&pool->members[i].address, address)) {
+            return gen->pool_first_member[pool - gen->config->pools] + i;
+        }
+    }
+    return SIZE_MAX;
+}
+
 /* What is known of the health of members that stay. */
 static void backends_carry_over(struct generation *gen, const struct generation *old) {
     for (size_t i = 0; i < gen->config->pool_count; i++) {
@@ -329,13 +340,11 @@ static void backends_carry_over(struct generation *gen, const struct generation 
         if (!before || before->health_check != pool->health_check) {
             continue;
         }
-        size_t first = old->pool_first_member[before - old->config->pools];
         for (size_t m = 0; m < pool->member_count; m++) {
-            for (size_t b = 0; b < before->member_count; b++) {
-                if (same_address(&pool->members[m].address, &before->members[b].address)) {
-                    atomic_store(&gen->backends.members[gen->pool_first_member[i] + m].down,
-                                 atomic_load(&old->backends.members[first + b].down));
-                }
+            size_t place = member_place(old, before, &pool->members[m].address);
+            if (place != SIZE_MAX) {
+                atomic_store(&gen->backends.members[gen->pool_first_member[i] + m].down,
+                             atomic_load(&old->backends.members[place].down));
             }
         }
     }

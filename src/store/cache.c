@@ -383,7 +383,7 @@ static bool shard_copy_next(struct cache *to, struct cache *from, uint32_t index
 
 void cache_copy(struct cache *to, struct cache *from) {
     uint64_t at[SHARDS_MAX] = { 0 };
-    uint64_t end[SHARDS_MAX];
+    uint64_t end[SHARDS_MAX] = { 0 };
     for (uint32_t i = 0; i < from->shards; i++) {
         struct shard *shard = shard_lock(from, i);
         end[i] = shard->head;
