@@ -72,8 +72,16 @@ static bool is_older(uint64_t since_ms, uint64_t now_ms, uint32_t limit_s) {
     return now_s > since_s && now_s - since_s >= limit_s;
 }
 
+/* Later than clocks differ: its age can't be told. */
+static bool is_from_the_future(uint64_t since_ms, uint64_t now_ms) {
+    return since_ms > now_ms && since_ms - now_ms > RESUME_CLOCK_SKEW_MS;
+}
+
 /* R21: from the first full handshake on, whatever was renewed since. */
 static enum reason check_lineage(const struct record *r, const struct resume_query *q) {
+    if (is_from_the_future(r->first_ms, q->now_ms)) {
+        return REASON_EXPIRED;
+    }
     return is_older(r->first_ms, q->now_ms, q->policy->profile->max_lineage_s)
                ? REASON_LINEAGE_TOO_OLD
                : REASON_RESUMED;
@@ -85,8 +93,7 @@ static enum reason check_age(const struct record *r, const struct resume_query *
     if (r->lifetime_s < limit_s) {
         limit_s = r->lifetime_s;
     }
-    /* From the future, further than clocks differ: its age can't be told. */
-    if (r->issued_ms > q->now_ms + RESUME_CLOCK_SKEW_MS) {
+    if (limit_s == 0 || is_from_the_future(r->issued_ms, q->now_ms)) {
         return REASON_EXPIRED;
     }
     return is_older(r->issued_ms, q->now_ms, limit_s) ? REASON_EXPIRED : REASON_RESUMED;
@@ -104,8 +111,9 @@ static enum policy_part first_difference(const struct policy_print *a,
 struct resume_decision resume_decide(const struct record *record,
                                      const struct resume_query *query) {
     static enum reason (*const rules[])(const struct record *, const struct resume_query *) = {
-        check_profile, check_server_name,  check_policy,  check_kind, check_psk_mode, check_cipher,
-        check_alpn,    check_client_chain, check_lineage, check_age,  check_ems,
+        check_profile,  check_server_name, check_policy, check_kind,
+        check_psk_mode, check_cipher,      check_alpn,   check_client_chain,
+        check_age,      check_lineage,     check_ems,
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         enum reason reason = rules[i](record, query);

@@ -1,0 +1,645 @@
+/* test_resume.c: resume/resume.c, with a real cache and key ring: what one handshake keeps,
+ * the next one looks up. */
+#include "resume/resume.h"
+
+#include "ring.h"
+#include "session.h"
+
+#define CACHE_SESSIONS 100u
+
+/* A worker of one profile. */
+struct bench {
+    struct session s;
+    struct keyring *ring;
+    struct cache *cache;
+    struct cache *other; /* of another profile of the virtual server */
+    struct cache *all[2];
+    struct resume resume;
+    struct resume_caches caches;
+    struct resume_made made; /* what the last handshake settled */
+    struct resume_verdict verdict;
+    uint8_t id[CACHE_ID_LEN];
+    uint8_t ticket[CACHE_RECORD_MAX];
+    size_t ticket_len;
+};
+
+static struct bench bench; /* large; one at a time */
+
+static struct cache *make_cache(void) {
+    struct err err = { 0 };
+    struct cache *cache = shared_alloc(cache_layout_bytes(CACHE_SESSIONS));
+    assert_int_equal(cache_init(cache, CACHE_SESSIONS, &err), 0);
+    return cache;
+}
+
+/* Before a first handshake: a hello that offers nothing. `kind` is what is to be made. */
+static void bench_start(enum resume_by kind) {
+    memset(&bench, 0, sizeof(bench));
+    session_init(&bench.s, kind);
+    bench.s.hello.has_psk = false;
+    bench.s.query.by = RESUME_BY_NONE;
+    bench.ring = ring_make();
+    bench.cache = make_cache();
+    bench.other = make_cache();
+    bench.all[0] = bench.cache;
+    bench.all[1] = bench.other;
+    bench.caches = (struct resume_caches){ bench.cache, bench.all, 2 };
+    struct err err = { 0 };
+    bench.resume.sealer = sealer_new(bench.ring, &err);
+    bench.resume.scratch = secret_alloc(sizeof(*bench.resume.scratch));
+    assert_true(bench.resume.sealer && bench.resume.scratch);
+    crypto_random(bench.id, sizeof(bench.id));
+    bench.made = (struct resume_made){
+        .policy = &bench.s.policy,
+        .kind = kind,
+        .protocol = bench.s.query.protocol,
+        .cipher = bench.s.record.cipher,
+        .ems = bench.s.query.protocol == POLICY_TLS12,
+        .server_name = bench.s.query.server_name,
+        .alpn = bench.s.query.alpn,
+        .session = bytes_of("the library's session"),
+        .now_ms = NOW_MS,
+        .client_chain_expiry_s = NOW_MS / MS_PER_S + MAX_LINEAGE_S,
+    };
+}
+
+static void bench_end(void) {
+    sealer_free(bench.resume.sealer);
+    secret_free(bench.resume.scratch, sizeof(*bench.resume.scratch));
+    shared_free(bench.cache, cache_layout_bytes(CACHE_SESSIONS));
+    shared_free(bench.other, cache_layout_bytes(CACHE_SESSIONS));
+    ring_drop(bench.ring);
+}
+
+static bool is_cached(enum resume_by kind) {
+    return kind == RESUME_BY_SESSION_ID || kind == RESUME_BY_PSK_STATEFUL;
+}
+
+/* Keeps what was made, as a ticket or in the cache, and lets the next hello offer it. */
+static void keep_and_offer(void) {
+    struct hello *hello = &bench.s.hello;
+    if (is_cached(bench.made.kind)) {
+        assert_int_equal(resume_store(&bench.resume, bench.cache, bench.id, &bench.made), 0);
+    } else {
+        struct sealer_key key;
+        bench.ticket_len = resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key);
+        assert_true(bench.ticket_len > 0);
+        assert_true(bench.ticket_len <= resume_ticket_max(bench.made.session.len));
+    }
+    switch (bench.made.kind) {
+    case RESUME_BY_SESSION_ID:
+        hello->session_id = (struct bytes){ bench.id, sizeof(bench.id) };
+        break;
+    case RESUME_BY_TICKET:
+        hello->session_ticket = (struct bytes){ bench.ticket, bench.ticket_len };
+        hello->session_id = bytes_of("a one-off ID of thirty-two bytes");
+        break;
+    case RESUME_BY_PSK:
+        hello->has_psk = true;
+        hello->psk_identity = (struct bytes){ bench.ticket, bench.ticket_len };
+        break;
+    case RESUME_BY_PSK_STATEFUL:
+        hello->has_psk = true;
+        hello->psk_identity = (struct bytes){ bench.id, sizeof(bench.id) };
+        break;
+    case RESUME_BY_NONE:
+        break;
+    }
+}
+
+static const struct resume_verdict *look_up(void) {
+    memset(&bench.verdict, 0xee, sizeof(bench.verdict)); /* nothing may be left as it was */
+    resume_look_up(&bench.resume, &bench.caches, &bench.s.query, &bench.verdict);
+    assert_int_equal(bench.s.query.by, bench.verdict.offered);
+    return &bench.verdict;
+}
+
+static void assert_full(enum resume_by offered, enum reason reason) {
+    const struct resume_verdict *v = look_up();
+    if (v->reason != reason) {
+        fail_msg("%s instead of %s", reason_word(v->reason), reason_word(reason));
+    }
+    assert_int_equal(v->action, RESUME_ACTION_FULL);
+    assert_int_equal(v->offered, offered);
+}
+
+static void assert_resumes(enum resume_by offered) {
+    const struct resume_verdict *v = look_up();
+    if (v->reason != REASON_RESUMED) {
+        fail_msg("%s", reason_word(v->reason));
+    }
+    assert_int_equal(v->action, RESUME_ACTION_RESUME);
+    assert_int_equal(v->offered, offered);
+    assert_true(bytes_equal(v->session, bench.made.session));
+}
+
+static const enum resume_by ways[] = { RESUME_BY_SESSION_ID, RESUME_BY_TICKET, RESUME_BY_PSK,
+                                       RESUME_BY_PSK_STATEFUL };
+
+/* --- nothing offered ----------------------------------------------------- */
+
+static void a_hello_that_offers_nothing(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_TICKET);
+    struct hello *hello = &bench.s.hello;
+    hello->has_session_ticket = true; /* "I can" */
+    assert_full(RESUME_BY_NONE, REASON_NOT_OFFERED);
+    hello->has_session_ticket = false;
+    assert_full(RESUME_BY_NONE, REASON_NOT_OFFERED);
+    assert_false(bench.verdict.has_key);
+    assert_false(bench.verdict.renew);
+    /* RFC 8446 4.1.2: a TLS 1.3 hello's session ID offers nothing, nor does a ticket of 1.2. */
+    bench.s.query.protocol = POLICY_TLS13;
+    hello->session_id = bytes_of("a compatibility ID, thirty-two b");
+    assert_full(RESUME_BY_NONE, REASON_NOT_OFFERED);
+    hello->has_session_ticket = true;
+    hello->session_ticket = bytes_of("a ticket of TLS 1.2");
+    assert_full(RESUME_BY_NONE, REASON_NOT_OFFERED);
+    /* And a PSK none to TLS 1.2. */
+    bench.s.query.protocol = POLICY_TLS12;
+    hello->session_ticket = (struct bytes){ 0 };
+    hello->session_id = (struct bytes){ 0 };
+    hello->has_psk = true;
+    hello->psk_identity = bytes_of("a PSK");
+    assert_full(RESUME_BY_NONE, REASON_NOT_OFFERED);
+    bench_end();
+}
+
+/* --- tick boxes ---------------------------------------------------------- */
+
+static void with_the_cache_unticked_nothing_stateful_resumes(void **state) {
+    (void)state;
+    static const enum resume_by cached[] = { RESUME_BY_SESSION_ID, RESUME_BY_PSK_STATEFUL };
+    for (size_t i = 0; i < LENGTH(cached); i++) {
+        bench_start(cached[i]);
+        keep_and_offer();
+        assert_resumes(cached[i]);
+        bench.caches.own = NULL;
+        assert_full(cached[i], REASON_CACHE_OFF);
+        bench.caches = (struct resume_caches){ 0 };
+        assert_full(cached[i], REASON_CACHE_OFF);
+        bench_end();
+    }
+}
+
+static void with_tickets_unticked_no_ticket_opens(void **state) {
+    (void)state;
+    static const enum resume_by sealed[] = { RESUME_BY_TICKET, RESUME_BY_PSK };
+    for (size_t i = 0; i < LENGTH(sealed); i++) {
+        bench_start(sealed[i]);
+        keep_and_offer();
+        assert_resumes(sealed[i]);
+        bench.s.profile.session_tickets = false;
+        assert_full(sealed[i], REASON_TICKETS_OFF);
+        bench_end();
+    }
+}
+
+/* --- what the stores do not have ----------------------------------------- */
+
+/* R14: an ID beside a ticket is one-off. It is not looked up, not even where it would be
+ * found. */
+static void a_session_id_beside_a_ticket_is_not_looked_up(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
+    assert_resumes(RESUME_BY_SESSION_ID);
+    bench.s.hello.session_ticket = bytes_of("a ticket from somewhere else, which nobody can open");
+    struct cache_stats before;
+    struct cache_stats after;
+    cache_read_stats(bench.cache, &before);
+    assert_full(RESUME_BY_TICKET, REASON_UNKNOWN_TICKET_KEY);
+    bench.s.profile.session_tickets = false;
+    assert_full(RESUME_BY_TICKET, REASON_TICKETS_OFF);
+    cache_read_stats(bench.cache, &after);
+    assert_int_equal(after.lookups, before.lookups);
+    bench_end();
+}
+
+static void unknown_ids_of_every_length(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
+    for (size_t len = 1; len < CACHE_ID_LEN; len++) {
+        bench.s.hello.session_id.len = len;
+        assert_full(RESUME_BY_SESSION_ID, REASON_UNKNOWN_SESSION_ID);
+    }
+    bench.s.hello.session_id.len = CACHE_ID_LEN;
+    assert_resumes(RESUME_BY_SESSION_ID);
+    bench.id[0] ^= 1;
+    assert_full(RESUME_BY_SESSION_ID, REASON_UNKNOWN_SESSION_ID);
+    bench_end();
+}
+
+static void handles_that_nobody_issued(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_PSK_STATEFUL);
+    keep_and_offer();
+    bench.id[31] ^= 1;
+    assert_full(RESUME_BY_PSK_STATEFUL, REASON_UNKNOWN_SESSION_ID);
+    /* Of another length it is no handle, but a ticket, and a bad one. */
+    bench.s.hello.psk_identity.len = 31;
+    assert_full(RESUME_BY_PSK, REASON_TICKET_DAMAGED);
+    bench_end();
+}
+
+/* It is told whose it is, and never resumed. */
+static void an_id_of_another_profile_s_cache(void **state) {
+    (void)state;
+    static const enum resume_by cached[] = { RESUME_BY_SESSION_ID, RESUME_BY_PSK_STATEFUL };
+    for (size_t i = 0; i < LENGTH(cached); i++) {
+        bench_start(cached[i]);
+        keep_and_offer();
+        bench.caches.own = bench.other;
+        assert_full(cached[i], REASON_OTHER_PROFILE);
+        bench.caches.other_count = 0;
+        assert_full(cached[i], REASON_UNKNOWN_SESSION_ID);
+        bench_end();
+    }
+}
+
+/* R18: strict-resume took it away. */
+static void a_killed_session_is_told_so(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
+    assert_int_equal(cache_kill(bench.cache, bench.id), CACHE_HIT);
+    assert_full(RESUME_BY_SESSION_ID, REASON_UNCLEAN_SHUTDOWN);
+    bench_end();
+}
+
+/* R15, R44: tickets that are garbage, cut, too large, or of an unknown key. */
+static void bad_tickets_lead_to_a_full_handshake(void **state) {
+    (void)state;
+    static const enum resume_by sealed[] = { RESUME_BY_TICKET, RESUME_BY_PSK };
+    for (size_t i = 0; i < LENGTH(sealed); i++) {
+        static uint8_t huge[65535];
+        bench_start(sealed[i]);
+        keep_and_offer();
+        struct bytes *offered = sealed[i] == RESUME_BY_TICKET ? &bench.s.hello.session_ticket
+                                                              : &bench.s.hello.psk_identity;
+        const struct bytes good = *offered;
+        for (size_t len = 1; len < good.len; len++) {
+            if (sealed[i] == RESUME_BY_PSK && len == CACHE_ID_LEN) {
+                continue; /* that would be a handle */
+            }
+            offered->len = len;
+            assert_full(sealed[i], REASON_TICKET_DAMAGED);
+        }
+        offered->len = good.len;
+        bench.ticket[good.len - 1] ^= 1;
+        assert_full(sealed[i], REASON_TICKET_DAMAGED);
+        assert_false(bench.verdict.has_key);
+        bench.ticket[good.len - 1] ^= 1;
+        bench.ticket[0] ^= 1;
+        assert_full(sealed[i], REASON_UNKNOWN_TICKET_KEY);
+        assert_true(bench.verdict.has_key); /* its name is for the log */
+        assert_memory_equal(bench.verdict.key.name, bench.ticket, KEYRING_NAME_LEN);
+        bench.ticket[0] ^= 1;
+        memcpy(huge, bench.ticket, KEYRING_NAME_LEN);
+        for (size_t len = CACHE_RECORD_MAX - 1; len <= sizeof(huge); len += 8191) {
+            *offered = (struct bytes){ huge, len };
+            assert_full(sealed[i], REASON_TICKET_DAMAGED);
+        }
+        *offered = good;
+        assert_resumes(sealed[i]);
+        assert_true(bench.verdict.has_key);
+        bench_end();
+    }
+}
+
+/* A record that authenticates and can't be read: of another release, or of a leaked key. */
+static void sealed_nonsense_leads_to_a_full_handshake(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_PSK);
+    keep_and_offer();
+    uint8_t record[100] = { RECORD_VERSION };
+    struct sealer_key key;
+    for (size_t len = 0; len <= sizeof(record); len++) {
+        assert_int_equal(sealer_seal_ticket(bench.resume.sealer, (struct bytes){ record, len },
+                                            bench.ticket, &key),
+                         SEALER_OK);
+        bench.s.hello.psk_identity = (struct bytes){ bench.ticket, len + SEALER_OVERHEAD };
+        assert_full(RESUME_BY_PSK, REASON_TICKET_DAMAGED);
+    }
+    record[0] = RECORD_VERSION + 1;
+    assert_int_equal(sealer_seal_ticket(bench.resume.sealer,
+                                        (struct bytes){ record, sizeof(record) }, bench.ticket,
+                                        &key),
+                     SEALER_OK);
+    assert_full(RESUME_BY_PSK, REASON_RECORD_VERSION);
+    bench_end();
+}
+
+/* The cache's bytes, moved or damaged by whoever can write there. */
+static void a_spoilt_entry_leads_to_a_full_handshake(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
+    static uint8_t sealed[CACHE_RECORD_MAX];
+    size_t len = 0;
+    assert_int_equal(cache_get(bench.cache, bench.id, sealed, &len), CACHE_HIT);
+    sealed[len - 1] ^= 1;
+    cache_put(bench.cache, bench.id, (struct bytes){ sealed, len });
+    assert_full(RESUME_BY_SESSION_ID, REASON_TICKET_DAMAGED);
+    sealed[len - 1] ^= 1;
+    bench.id[5] ^= 1; /* under another ID */
+    cache_put(bench.cache, bench.id, (struct bytes){ sealed, len });
+    assert_full(RESUME_BY_SESSION_ID, REASON_TICKET_DAMAGED);
+    for (size_t cut = 0; cut < len; cut += 7) {
+        cache_put(bench.cache, bench.id, (struct bytes){ sealed, cut });
+        assert_full(RESUME_BY_SESSION_ID, REASON_TICKET_DAMAGED);
+    }
+    bench_end();
+}
+
+/* --- one door's session at another --------------------------------------- */
+
+/* A session ID is seen on the wire: as a TLS 1.3 handle it would be a PSK in clear. R19 */
+static void a_session_id_is_no_handle(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
+    struct hello *hello = &bench.s.hello;
+    bench.s.query.protocol = POLICY_TLS13;
+    hello->has_psk = true;
+    hello->has_psk_modes = true;
+    hello->psk_dhe_ke = true;
+    hello->psk_identity = hello->session_id;
+    assert_full(RESUME_BY_PSK_STATEFUL, REASON_PROTOCOL_MISMATCH);
+    bench_end();
+}
+
+static void a_handle_is_no_session_id(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_PSK_STATEFUL);
+    keep_and_offer();
+    bench.s.query.protocol = POLICY_TLS12;
+    bench.s.hello.has_psk = false;
+    bench.s.hello.session_id = bench.s.hello.psk_identity;
+    assert_full(RESUME_BY_SESSION_ID, REASON_PROTOCOL_MISMATCH);
+    bench_end();
+}
+
+/* R19 */
+static void tickets_do_not_cross_protocols(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_TICKET);
+    keep_and_offer();
+    bench.s.query.protocol = POLICY_TLS13;
+    bench.s.hello.has_psk = true;
+    bench.s.hello.has_psk_modes = true;
+    bench.s.hello.psk_dhe_ke = true;
+    bench.s.hello.psk_identity = bench.s.hello.session_ticket;
+    assert_full(RESUME_BY_PSK, REASON_PROTOCOL_MISMATCH);
+    bench_end();
+    bench_start(RESUME_BY_PSK);
+    keep_and_offer();
+    bench.s.query.protocol = POLICY_TLS12;
+    bench.s.hello.session_ticket = bench.s.hello.psk_identity;
+    assert_full(RESUME_BY_TICKET, REASON_PROTOCOL_MISMATCH);
+    bench_end();
+}
+
+/* --- the decision is asked ----------------------------------------------- */
+
+/* R1, R5, R17: each way leads through it; decide.c's own rules are tested by themselves. */
+static void every_way_asks_for_the_decision(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        keep_and_offer();
+        assert_resumes(ways[i]);
+        bench.s.query.server_name = bytes_of("other.example.com");
+        assert_full(ways[i], REASON_OTHER_SERVER_NAME);
+        bench.s.query.server_name = bench.made.server_name;
+        bench.s.query.alpn = bytes_of("http/1.1");
+        assert_full(ways[i], REASON_ALPN_MISMATCH);
+        bench.s.query.alpn = bench.made.alpn;
+        bench.s.material.client_ca = bytes_of("another authority");
+        policy_init(&bench.s.policy, &bench.s.profile, &bench.s.material);
+        assert_full(ways[i], REASON_POLICY_CHANGED);
+        assert_int_equal(bench.verdict.part, POLICY_CLIENT_CA);
+        bench_end();
+    }
+    bench_start(RESUME_BY_TICKET);
+    keep_and_offer();
+    bench.s.hello.has_ems = false;
+    assert_int_equal(look_up()->action, RESUME_ACTION_ABORT);
+    assert_int_equal(bench.verdict.reason, REASON_EMS_MISMATCH);
+    bench_end();
+}
+
+/* --- what resumes -------------------------------------------------------- */
+
+static void what_was_kept_comes_back(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        keep_and_offer();
+        bench.s.query.now_ms = NOW_MS + 10000;
+        assert_resumes(ways[i]);
+        const struct resume_verdict *v = &bench.verdict;
+        bool cached = is_cached(ways[i]);
+        assert_int_equal(v->cipher, bench.made.cipher);
+        assert_int_equal(v->flags,
+                         RECORD_FLAG_CLIENT_CERT | (bench.made.ems ? RECORD_FLAG_EMS : 0));
+        assert_true(v->first_ms == NOW_MS && v->issued_ms == NOW_MS);
+        assert_int_equal(v->lifetime_s, cached ? CACHE_TIMEOUT_S : TICKET_TIMEOUT_S);
+        assert_true(v->client_chain_expiry_s == bench.made.client_chain_expiry_s);
+        assert_int_equal(v->has_key, !cached);
+        assert_false(v->renew);
+        /* Again: nothing is used up. */
+        assert_resumes(ways[i]);
+        bench_end();
+    }
+}
+
+/* The session lies in scratch, and nowhere in the verdict's way of the next look-up. */
+static void a_large_session_comes_back(void **state) {
+    (void)state;
+    static uint8_t session[RECORD_SESSION_MAX + 1];
+    uint64_t rng = 9;
+    rng_fill(&rng, session, sizeof(session));
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        bench.made.session = (struct bytes){ session, RECORD_SESSION_MAX };
+        keep_and_offer();
+        assert_resumes(ways[i]);
+        bench_end();
+    }
+}
+
+/* R44: it is refused whole, and said so. */
+static void a_session_too_large_is_not_kept(void **state) {
+    (void)state;
+    static uint8_t session[RECORD_SESSION_MAX + 1];
+    bench_start(RESUME_BY_TICKET);
+    struct sealer_key key;
+    bench.made.session = (struct bytes){ session, sizeof(session) };
+    assert_int_equal(resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key), 0);
+    bench.made.kind = RESUME_BY_SESSION_ID;
+    assert_int_equal(resume_store(&bench.resume, bench.cache, bench.id, &bench.made), -1);
+    assert_false(cache_has(bench.cache, bench.id));
+    bench_end();
+}
+
+/* R34: no key, no ticket; and nothing goes into the cache in clear. */
+static void without_a_key_nothing_is_kept(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_TICKET);
+    struct keyring *empty = shared_alloc(keyring_bytes());
+    struct err err = { 0 };
+    struct sealer *sealer = bench.resume.sealer;
+    bench.resume.sealer = sealer_new(empty, &err);
+    assert_non_null(bench.resume.sealer);
+    struct sealer_key key;
+    assert_int_equal(resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key), 0);
+    bench.made.kind = RESUME_BY_SESSION_ID;
+    assert_int_equal(resume_store(&bench.resume, bench.cache, bench.id, &bench.made), -1);
+    assert_false(cache_has(bench.cache, bench.id));
+    sealer_free(bench.resume.sealer);
+    bench.resume.sealer = sealer;
+    ring_drop(empty);
+    bench_end();
+}
+
+/* Neither a ticket nor the cache shows a byte of the session. */
+static void what_is_kept_is_sealed(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_PSK);
+    keep_and_offer();
+    assert_null(memmem(bench.ticket, bench.ticket_len, "library", 7));
+    assert_true(bench.ticket_len > 100); /* no one takes it for a handle */
+    bench_end();
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
+    assert_null(memmem(bench.cache, cache_layout_bytes(CACHE_SESSIONS), "library", 7));
+    /* What was encoded on the way is wiped. */
+    assert_null(
+        memmem(bench.resume.scratch->encoded, sizeof(bench.resume.scratch->encoded), "library", 7));
+    bench_end();
+}
+
+/* --- renewal ------------------------------------------------------------- */
+
+/* R37: under a retired key it still resumes, and is better renewed. */
+static void a_ticket_of_a_retired_key_is_renewed(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_TICKET);
+    keep_and_offer();
+    keyring_tick(bench.ring, START_S + ENCRYPT_S, ENCRYPT_S, OPEN_S);
+    assert_resumes(RESUME_BY_TICKET);
+    assert_true(bench.verdict.renew);
+    assert_false(bench.verdict.key.current);
+    keyring_tick(bench.ring, START_S + ENCRYPT_S + OPEN_S, ENCRYPT_S, OPEN_S);
+    assert_full(RESUME_BY_TICKET, REASON_UNKNOWN_TICKET_KEY);
+    bench_end();
+}
+
+/* R21: the first full handshake's time, and what hangs on it, goes along with every renewal. */
+static void the_lineage_is_carried_over(void **state) {
+    (void)state;
+    static const enum resume_by renewed[] = { RESUME_BY_PSK, RESUME_BY_PSK_STATEFUL };
+    for (size_t i = 0; i < LENGTH(renewed); i++) {
+        bench_start(renewed[i]);
+        uint64_t expiry_s = bench.made.client_chain_expiry_s;
+        uint64_t step_ms = 1800 * MS_PER_S;
+        keep_and_offer();
+        unsigned turns = 0;
+        for (;; turns++) {
+            bench.s.query.now_ms += step_ms;
+            if (look_up()->action != RESUME_ACTION_RESUME) {
+                break;
+            }
+            assert_true(bench.verdict.first_ms == NOW_MS);
+            assert_true(bench.verdict.issued_ms == bench.s.query.now_ms - step_ms);
+            assert_true(bench.verdict.client_chain_expiry_s == expiry_s);
+            assert_int_equal(bench.verdict.flags, RECORD_FLAG_CLIENT_CERT);
+            struct resume_verdict verdict = bench.verdict;
+            bench.made.resumed = &verdict;
+            bench.made.now_ms = bench.s.query.now_ms;
+            bench.made.client_chain_expiry_s = 0; /* a resumption shows no certificate */
+            keep_and_offer();
+            bench.made.resumed = NULL;
+        }
+        assert_int_equal(turns, MAX_LINEAGE_S / 1800 - 1);
+        /* The client's chain expires at the same moment; it is told of first. */
+        assert_int_equal(bench.verdict.reason, REASON_CLIENT_CERTIFICATE_EXPIRED);
+        bench_end();
+    }
+}
+
+/* RFC 5077: a TLS 1.2 session that is renewed lives on for what it has left, as the library
+ * counts it. */
+static void a_renewed_ticket_s_lifetime_shrinks(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_TICKET);
+    keep_and_offer();
+    uint32_t left_s = TICKET_TIMEOUT_S;
+    for (uint32_t step_s = 1000; left_s > step_s;) {
+        bench.s.query.now_ms += step_s * MS_PER_S;
+        assert_resumes(RESUME_BY_TICKET);
+        assert_int_equal(bench.verdict.lifetime_s, left_s);
+        struct resume_verdict verdict = bench.verdict;
+        bench.made.resumed = &verdict;
+        bench.made.now_ms = bench.s.query.now_ms;
+        keep_and_offer();
+        bench.made.resumed = NULL;
+        left_s -= step_s;
+    }
+    assert_int_equal(left_s, TICKET_TIMEOUT_S % 1000);
+    bench.s.query.now_ms = NOW_MS + (TICKET_TIMEOUT_S - 1) * MS_PER_S;
+    assert_resumes(RESUME_BY_TICKET);
+    bench.s.query.now_ms = NOW_MS + TICKET_TIMEOUT_S * MS_PER_S;
+    assert_full(RESUME_BY_TICKET, REASON_EXPIRED);
+    bench_end();
+}
+
+/* The clock was set back between: what is left is not more than there was. */
+static void a_clock_set_back_adds_no_lifetime(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_TICKET);
+    keep_and_offer();
+    assert_resumes(RESUME_BY_TICKET);
+    struct resume_verdict verdict = bench.verdict;
+    bench.made.resumed = &verdict;
+    bench.made.now_ms = NOW_MS - 30000;
+    keep_and_offer();
+    bench.s.query.now_ms = NOW_MS - 30000;
+    bench.made.resumed = NULL;
+    assert_resumes(RESUME_BY_TICKET);
+    assert_int_equal(bench.verdict.lifetime_s, TICKET_TIMEOUT_S);
+    assert_true(bench.verdict.first_ms == NOW_MS);
+    bench_end();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hello_that_offers_nothing),
+        cmocka_unit_test(with_the_cache_unticked_nothing_stateful_resumes),
+        cmocka_unit_test(with_tickets_unticked_no_ticket_opens),
+        cmocka_unit_test(a_session_id_beside_a_ticket_is_not_looked_up),
+        cmocka_unit_test(unknown_ids_of_every_length),
+        cmocka_unit_test(handles_that_nobody_issued),
+        cmocka_unit_test(an_id_of_another_profile_s_cache),
+        cmocka_unit_test(a_killed_session_is_told_so),
+        cmocka_unit_test(bad_tickets_lead_to_a_full_handshake),
+        cmocka_unit_test(sealed_nonsense_leads_to_a_full_handshake),
+        cmocka_unit_test(a_spoilt_entry_leads_to_a_full_handshake),
+        cmocka_unit_test(a_session_id_is_no_handle),
+        cmocka_unit_test(a_handle_is_no_session_id),
+        cmocka_unit_test(tickets_do_not_cross_protocols),
+        cmocka_unit_test(every_way_asks_for_the_decision),
+        cmocka_unit_test(what_was_kept_comes_back),
+        cmocka_unit_test(a_large_session_comes_back),
+        cmocka_unit_test(a_session_too_large_is_not_kept),
+        cmocka_unit_test(without_a_key_nothing_is_kept),
+        cmocka_unit_test(what_is_kept_is_sealed),
+        cmocka_unit_test(a_ticket_of_a_retired_key_is_renewed),
+        cmocka_unit_test(the_lineage_is_carried_over),
+        cmocka_unit_test(a_renewed_ticket_s_lifetime_shrinks),
+        cmocka_unit_test(a_clock_set_back_adds_no_lifetime),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
