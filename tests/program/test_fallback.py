@@ -1,6 +1,7 @@
 """What may not be resumed leads to a full handshake, and the log says why."""
 
 import base64
+import copy
 import re
 import socket
 import subprocess
@@ -637,6 +638,31 @@ def test_a_reload_with_another_revocation_list_ends_sessions(
     reused, _, line = visitor.visit(*alice)
     assert not reused
     assert line["reason"] == "policy-changed" and line["policy-part"] == "client-crl"
+
+
+@VERSIONS
+@KINDS
+def test_a_session_too_large_to_keep_is_counted(version, tickets, serve, recorder, certs, tmp_path):
+    """R44: a long client chain. A full handshake each time, counted, and nothing breaks."""
+    service = serve(
+        tickets=tickets, client_certificate="require", client_ca=certs.client_ca.file
+    )
+    alice = copy.copy(certs.alice)
+    alice.chain_file = tmp_path / "long.pem"
+    issuer = certs.client_ca.file.read_bytes()
+    for issuers, kept in ((5, True), (60, False)):
+        alice.chain_file.write_bytes(certs.alice.chain_file.read_bytes() + issuer * issuers)
+        context = make_context(certs.authority.file, version, service.key_log, cert=alice)
+        session = None
+        for again in (False, True):
+            with TlsClient(context, service.address(), WWW, session) as client:
+                client.request()
+                assert client.reused == (again and kept)
+                session = client.session
+                client.close()
+            line = service.connection(client)
+            assert kept or line["issued"] == "none"
+    assert "sessions_not_kept 2" in service.ctl("status").stdout
 
 
 # --- ends of connections, ALPN ---

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -13,6 +14,7 @@ from lab.clients import execute, s_client
 from lab.deadline import wait_until
 from lab.loglines import parse_line
 from lab.pyclient import TlsClient, make_context
+from lab.terminator import binary
 from lab.tlswire import parse_key_log
 
 WWW = "www.example.com"
@@ -189,6 +191,33 @@ def test_without_a_rate_nothing_is_dropped(serve):
         hello.exchange(service.address(), b"no TLS\r\n")
     assert len(service.connections(300)) == 300
     assert not service.find("log-dropped")
+
+
+def test_a_log_that_nobody_reads_stops_nothing(terminator, backends, certs):
+    """Standard error is a full pipe: connections are served, lines are dropped whole."""
+    backend = backends(Backend(http))
+    config = conf.service(conf.profile(certs.ecdsa), conf.pool(backend), log={"rate": 0})
+    service = terminator(config)
+    service.stop()
+    with subprocess.Popen([binary(), "run", "-c", service.file], stderr=subprocess.PIPE) as process:
+        try:
+            lines = []
+            while not lines or lines[-1]["event"] != "ready":
+                lines.append(parse_line(process.stderr.readline().decode().rstrip()))
+            host, port = lines[0]["address"].split(":")
+            for _ in range(1000):
+                hello.exchange((host, int(port)), b"no TLS\r\n")
+            context = make_context(certs.authority.file, "1.3", service.key_log)
+            with TlsClient(context, (host, int(port)), WWW) as client:
+                assert client.request().endswith(b"hello from the backend\n")
+            assert service.ctl("status").returncode == 0
+            assert service.reload().returncode == 0
+        finally:
+            process.terminate()
+            rest = process.stderr.read().decode()
+    assert process.returncode == 0
+    lines = [parse_line(line) for line in rest.splitlines()]
+    assert 0 < len([line for line in lines if line["event"] == "connection"]) < 1000
 
 
 # --- secrets ---

@@ -205,6 +205,21 @@ def test_the_client_ends_first_and_the_backend_answers(version, tcp, site):
 
 
 @VERSIONS
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_a_client_that_ends_without_close_notify_is_still_answered(version, size, site):
+    """Many clients do: only the TCP stream's end. All that came before it arrives."""
+    sink = Sink()
+    here = site(sink)
+    with here.connect(version) as client:
+        for block in blocks(size):
+            client.send(block)
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.recv_all().split()[0] == b"%d" % size
+        assert client.closed_by_peer == "close_notify"
+    assert sink.digest.result == Digest.of_stream(size)
+
+
+@VERSIONS
 def test_close_notify_comes_before_the_end(version, site, recorder):
     """A client can tell that the answer is whole."""
     here = site(http)
@@ -655,6 +670,27 @@ def test_ipv6_clients(proxy_site):
     assert header.client == ("::1", port) and header.server == address
     line = here.terminator.connection(f"[::1]:{port}")
     assert line["local"] == f"[::1]:{address[1]}"
+
+
+@pytest.mark.parametrize("listen, host", [("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")])
+def test_a_service_on_any_address_tells_the_real_one(listen, host, terminator, backends, certs):
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    here = Site(
+        terminator,
+        backends,
+        certs,
+        Backend(http, proxy=True),
+        pool={"proxy_protocol": "v2"},
+        service={"listen": listen},
+    )
+    address = (host, here.address[1])
+    with here.connect(address=address) as client:
+        client.request()
+        client.close()
+    line = here.terminator.wait_event("connection")
+    assert line["local"] == (f"[{host}]:%d" if ":" in host else f"{host}:%d") % address[1]
+    assert here.backends[0].headers[0].server == address
 
 
 def test_the_header_goes_before_a_hasty_client_and_once(proxy_site):

@@ -221,6 +221,37 @@ static void from_the_end_of_time(struct session *s) {
     s->record.first_ms = UINT64_MAX;
 }
 
+/* Issued in good time, of a lineage that began when nobody can tell. */
+static void lineage_from_the_future(struct session *s) {
+    s->record.first_ms = NOW_MS + RESUME_CLOCK_SKEW_MS + 1;
+}
+
+static void lineage_from_the_end_of_time(struct session *s) {
+    s->record.first_ms = UINT64_MAX;
+}
+
+static void lineage_from_a_clock_ahead(struct session *s) {
+    s->record.first_ms = NOW_MS + RESUME_CLOCK_SKEW_MS;
+}
+
+/* RFC 8446 4.6.1: to be discarded at once, even when it was made just now. */
+static void no_lifetime(struct session *s) {
+    s->record.issued_ms = NOW_MS;
+    s->record.lifetime_s = 0;
+}
+
+static void no_timeout(struct session *s) {
+    s->record.issued_ms = NOW_MS;
+    s->profile.cache_timeout_s = 0;
+    s->profile.ticket_timeout_s = 0;
+    policy_init(&s->policy, &s->profile, &s->material);
+}
+
+static void no_timeout_and_a_clock_ahead(struct session *s) {
+    no_timeout(s);
+    s->record.issued_ms = NOW_MS + RESUME_CLOCK_SKEW_MS;
+}
+
 static void ems_missing_now(struct session *s) {
     s->hello.has_ems = false;
 }
@@ -304,6 +335,11 @@ static const struct row rows[] = {
     ROW(EVERY_WAY, timeout_lowered, FULL, EXPIRED),
     ROW(EVERY_WAY, from_the_future, FULL, EXPIRED), /* R26 */
     ROW(EVERY_WAY, from_the_end_of_time, FULL, EXPIRED),
+    ROW(EVERY_WAY, lineage_from_the_future, FULL, EXPIRED), /* R21 */
+    ROW(EVERY_WAY, lineage_from_the_end_of_time, FULL, EXPIRED),
+    ROW(EVERY_WAY, no_lifetime, FULL, EXPIRED),
+    ROW(EVERY_WAY, no_timeout, FULL, EXPIRED),
+    ROW(EVERY_WAY, no_timeout_and_a_clock_ahead, FULL, EXPIRED),
     /* extended master secret, R17 */
     ROW(RESUME_BY_SESSION_ID, ems_missing_now, ABORT, EMS_MISMATCH),
     ROW(RESUME_BY_TICKET, ems_missing_now, ABORT, EMS_MISMATCH),
@@ -320,6 +356,7 @@ static const struct row rows[] = {
     ROW(EVERY_WAY, told_lifetime_just_not_over, RESUME, RESUMED),
     ROW(EVERY_WAY, timeout_raised, RESUME, RESUMED),
     ROW(EVERY_WAY, from_a_clock_ahead, RESUME, RESUMED),
+    ROW(EVERY_WAY, lineage_from_a_clock_ahead, RESUME, RESUMED),
     ROW(EVERY_WAY, whatever_does_not_bind, RESUME, RESUMED),
     ROW(RESUME_BY_SESSION_ID, ems_missing_both, RESUME, RESUMED),
     ROW(RESUME_BY_TICKET, ems_missing_both, RESUME, RESUMED),
@@ -382,9 +419,8 @@ static void no_change_makes_up_for_another(void **state) {
 static void the_first_difference_is_told(void **state) {
     (void)state;
     static void (*const order[])(struct session *) = {
-        other_profile,  other_name,          other_ca,
-        other_protocol, cipher_not_offered,  other_alpn,
-        chain_expired,  lineage_over_by_far, told_lifetime_over,
+        other_profile, other_name,    other_ca,           other_protocol,      cipher_not_offered,
+        other_alpn,    chain_expired, told_lifetime_over, lineage_over_by_far,
     };
     static const enum reason reasons[] = {
         REASON_OTHER_PROFILE,
@@ -394,8 +430,8 @@ static void the_first_difference_is_told(void **state) {
         REASON_CIPHER_MISMATCH,
         REASON_ALPN_MISMATCH,
         REASON_CLIENT_CERTIFICATE_EXPIRED,
-        REASON_LINEAGE_TOO_OLD,
         REASON_EXPIRED,
+        REASON_LINEAGE_TOO_OLD,
     };
     for (size_t from = 0; from < LENGTH(order); from++) {
         static struct session s;

@@ -283,7 +283,6 @@ static void the_version_is_the_highest_that_both_have(void **state) {
     static const uint8_t only12[] = { 0x03, 0x03 };
     static const uint8_t only13[] = { 0x7f, 0x1c, 0x03, 0x04 };
     static const uint8_t old[] = { 0x03, 0x01, 0x03, 0x02 };
-    static const struct bytes none = { 0 };
     static const struct {
         unsigned profile;
         struct bytes versions; /* empty: no extension */
@@ -299,10 +298,10 @@ static void the_version_is_the_highest_that_both_have(void **state) {
         { CONFIG_TLS13, { both, sizeof(both) }, 0x0303, POLICY_TLS13 },
         { CONFIG_TLS13, { only12, sizeof(only12) }, 0x0303, 0 },
         /* RFC 8446 4.2.1: without the extension TLS 1.2 at the most. */
-        { CONFIG_TLS12 | CONFIG_TLS13, none, 0x0303, POLICY_TLS12 },
-        { CONFIG_TLS12 | CONFIG_TLS13, none, 0x0304, POLICY_TLS12 },
-        { CONFIG_TLS12 | CONFIG_TLS13, none, 0x0302, 0 },
-        { CONFIG_TLS13, none, 0x0304, 0 },
+        { CONFIG_TLS12 | CONFIG_TLS13, { 0 }, 0x0303, POLICY_TLS12 },
+        { CONFIG_TLS12 | CONFIG_TLS13, { 0 }, 0x0304, POLICY_TLS12 },
+        { CONFIG_TLS12 | CONFIG_TLS13, { 0 }, 0x0302, 0 },
+        { CONFIG_TLS13, { 0 }, 0x0304, 0 },
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         static struct session s;
