@@ -585,7 +585,9 @@ def test_an_open_session_opens_no_certificate_host(version, tickets, cert_hosts,
 
 @VERSIONS
 @KINDS
-def test_a_session_of_one_authority_is_none_of_the_other(version, tickets, cert_hosts, guest, certs):
+def test_a_session_of_one_authority_is_none_of_the_other(
+    version, tickets, cert_hosts, guest, certs
+):
     """R4: CA-1 session to a CA-2 host."""
     service = cert_hosts(tickets)
     visitor = guest(service, version)
@@ -758,8 +760,14 @@ def test_clients_without_rfc_5746(strict, serve):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\x16\3\1\0\5\1\0\0\1\0", b"\x16\3\1\xff\xff" + b"A" * 100,
-     b"\x80\x2e\1\0\2", b"\x15\3\1\0\2\2\x28"],
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0" * 100,
+        b"\x16\3\1\0\5\1\0\0\1\0",
+        b"\x16\3\1\xff\xff" + b"A" * 100,
+        b"\x80\x2e\1\0\2",
+        b"\x15\3\1\0\2\2\x28",
+    ],
     ids=["http", "zeros", "empty-hello", "oversized-record", "sslv2", "alert"],
 )
 def test_what_is_no_hello_is_refused(garbage, serve):

@@ -34,9 +34,8 @@ AFTER_HANDSHAKE = ALWAYS | {
 def serve(terminator, backends, certs):
     def start(service=None, **profile):
         backend = backends(Backend(http))
-        return terminator(
-            conf.service(conf.profile(certs.ecdsa, **profile), conf.pool(backend), **(service or {}))
-        )
+        profile = conf.profile(certs.ecdsa, **profile)
+        return terminator(conf.service(profile, conf.pool(backend), **(service or {})))
 
     return start
 

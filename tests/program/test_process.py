@@ -39,11 +39,9 @@ def house(terminator, backends, certs):
 
     def build(handler=http, pool=None, service=None, **profile):
         backend = backends(Backend(handler))
-        service = terminator(
-            conf.service(
-                conf.profile(certs.ecdsa, **profile), conf.pool(backend, **(pool or {})), **(service or {})
-            )
-        )
+        profile = conf.profile(certs.ecdsa, **profile)
+        pool = conf.pool(backend, **(pool or {}))
+        service = terminator(conf.service(profile, pool, **(service or {})))
         service.backend = backend
         return service
 
@@ -100,7 +98,9 @@ class Crowd:
         self.lock = threading.Lock()
         for one in visitors:
             one.visit()
-        self.threads = [threading.Thread(target=self._come, args=(v,), daemon=True) for v in visitors]
+        self.threads = [
+            threading.Thread(target=self._come, args=(one,), daemon=True) for one in visitors
+        ]
 
     def _come(self, visitor):
         while not self.ended.is_set():
@@ -652,7 +652,7 @@ def test_a_second_instance_on_the_same_port_is_refused(house, visitor, terminato
         try:
             assert second.wait(30) == 1
         except subprocess.TimeoutExpired:
-            pytest.fail("a second instance listens on the same address: " + Path(log.name).read_text())
+            pytest.fail("a second instance listens there too: " + Path(log.name).read_text())
         finally:
             second.terminate()
             second.wait()
@@ -778,7 +778,12 @@ def _renewed(guest, tape, service):
         assert line["issued"] == "psk" and len(seen.tickets) >= 1
     elif seen.tickets:
         assert line["issued"] == "ticket"
-        assert seen.server.names == ["ServerHello", "NewSessionTicket", "ChangeCipherSpec", "Finished"]
+        assert seen.server.names == [
+            "ServerHello",
+            "NewSessionTicket",
+            "ChangeCipherSpec",
+            "Finished",
+        ]
         assert seen.answer.ticket == b""
     else:
         assert line["issued"] == "none"
@@ -803,7 +808,9 @@ def test_a_retired_key_is_forgotten(house, visitor):
 
 
 def test_rotation_under_load_loses_no_resumption(house, visitor):
-    service = house(tickets=True, service={"ticket-keys": {"encrypt-for": "1s"}, "log": {"rate": 0}})
+    service = house(
+        tickets=True, service={"ticket-keys": {"encrypt-for": "1s"}, "log": {"rate": 0}}
+    )
     with Crowd([visitor(service, version) for version in ("1.2", "1.3") * 2]) as crowd:
         service.wait_events("ticket-key-rotated", 3)
         crowd.wait_for(10)

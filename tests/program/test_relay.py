@@ -45,7 +45,9 @@ GROWTH_KB = 2048
 class Site:
     """A terminator with some backends, and a Python client's context to visit it."""
 
-    def __init__(self, terminator, backends, certs, *handlers, profile=None, pool=None, service=None):
+    def __init__(
+        self, terminator, backends, certs, *handlers, profile=None, pool=None, service=None
+    ):
         self.backends = [
             backends(handler if hasattr(handler, "address") else Backend(handler))
             for handler in handlers
@@ -544,8 +546,7 @@ def test_least_connections_prefers_the_idle_member(site):
         client.send(b"x")
         client.recv_exact(1)
     assert [backend.accepted for backend in here.backends] == [3, 3]
-    busy = {line: client for line, client in enumerate(held)}
-    for client in busy.values():
+    for client in held:
         client.close()
     here.terminator.connections(6, close="done")
 

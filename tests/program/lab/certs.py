@@ -93,12 +93,12 @@ class Authority:
 
     def _leaf(self, common_name, key, life, purpose):
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        is_rsa = isinstance(key, rsa.RSAPrivateKey)
         return (
             self._builder(subject, key.public_key(), life)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(
-                self._usage(digital_signature=True, key_encipherment=isinstance(key, rsa.RSAPrivateKey)),
-                critical=True,
+                self._usage(digital_signature=True, key_encipherment=is_rsa), critical=True
             )
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(

@@ -44,7 +44,9 @@ def parse_json(line):
         found = json.loads(line)
     except ValueError as error:
         raise LogError(f"not JSON: {line!r}") from error
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()
+    }
 
 
 def parse_line(line):

@@ -50,7 +50,13 @@ class TlsClient:
     """
 
     def __init__(
-        self, context, address, server_name="www.example.com", session=None, timeout_s=60, rcvbuf=None
+        self,
+        context,
+        address,
+        server_name="www.example.com",
+        session=None,
+        timeout_s=60,
+        rcvbuf=None,
     ):
         self.timeout_s = timeout_s
         self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
