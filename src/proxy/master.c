@@ -479,11 +479,11 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         return -1;
     }
     memset(m->restart, 0, sizeof(m->restart)); /* those of the old generation */
-    log_in_force(m, before.gen);
     if (before.gen) {
         workers_end(m, before.gen->number, SIGTERM,
                     before.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
         handover_wait(before.gen);
+        log_in_force(m, before.gen);
         generation_free(before.gen, now.gen);
         outputs_close(&before.outputs);
     }
@@ -865,6 +865,7 @@ struct master *master_start(const struct master_options *options, struct err *er
 }
 
 int master_run(struct master *master) {
+    log_in_force(master, NULL); /* the control socket is open by now, too */
     int rc = loop_run(&master->loop);
     log_event(LOG_INFO, "end", "all processes have ended");
     master_fini(master);

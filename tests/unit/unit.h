@@ -43,9 +43,12 @@ static inline uint64_t rng_below(uint64_t *state, uint64_t bound) {
 
 static inline void rng_fill(uint64_t *state, void *buf, size_t len) {
     uint8_t *at = buf;
-    for (uint64_t bits = 0; len > 0; len--, bits >>= 8) {
-        bits = bits == 0 ? rng_next(state) : bits;
-        *at++ = (uint8_t)bits;
+    while (len > 0) {
+        uint64_t bits = rng_next(state);
+        size_t piece = len < sizeof(bits) ? len : sizeof(bits);
+        memcpy(at, &bits, piece);
+        at += piece;
+        len -= piece;
     }
 }
 

@@ -111,12 +111,12 @@ def worker_of(terminator, client):
 
     def look():
         for pid in children(terminator.pid):
-            for number in list_files(pid):
-                try:
+            try:
+                for number in list_files(pid):
                     if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
                         return pid
-                except OSError:
-                    pass
+            except OSError:
+                pass  # it was closed, or has ended, meanwhile
         return None
 
     return wait_until("a worker has the connection", look)

@@ -39,7 +39,7 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms
     }
     int n = (int)syscall(SYS_epoll_pwait, epoll_fd, events, max, 0, NULL, 0);
     if (n == 0 && timeout_ms > 0) {
-        fake_now_ns += (uint64_t)timeout_ms * NS_PER_MS;
+        fake_now_ns += (unsigned)timeout_ms * NS_PER_MS;
         waits++;
     }
     if (n == 0 && timeout_ms < 0) {
