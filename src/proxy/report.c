@@ -155,6 +155,7 @@ size_t report_proxy_header(const struct conn *conn, uint8_t *buf, size_t cap) {
     uint8_t id_hex[2 * CACHE_ID_LEN];
     uint8_t key_hex[2 * KEYRING_NAME_LEN];
     struct tls_client_cert cert = tls_conn_client_cert(tls, name, sizeof(name));
+    const struct tls_certificate *own = tls_conn_certificate(tls);
     local_address(conn, &local);
     struct proxy_v2 pp = {
         .client = &conn->address.sa,
@@ -168,6 +169,8 @@ size_t report_proxy_header(const struct conn *conn, uint8_t *buf, size_t cap) {
         .tls_version = text_bytes(tls_conn_version(tls)),
         .tls_cipher = text_bytes(tls_conn_cipher(tls)),
         .tls_cn = text_bytes(name),
+        .tls_sig_alg = text_bytes(own ? own->sig_alg : NULL),
+        .tls_key_alg = text_bytes(own ? own->key_alg : NULL),
         .handshake = text_bytes(handshake_word(tls)),
         .resumed_by = text_bytes(tls->resumed ? resume_by_word(tls->verdict.offered) : NULL),
         .reason = text_bytes(reason_text(tls)),

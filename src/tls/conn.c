@@ -570,6 +570,24 @@ const char *tls_conn_group(const struct tls_conn *conn) {
     return group != 0 ? SSL_get_group_name(group) : NULL;
 }
 
+const struct tls_certificate *tls_conn_certificate(const struct tls_conn *conn) {
+    const struct config_profile *p = conn->profile->config;
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
+    if (p->certificate_count == 1) {
+        return &conn->profile->certificates[0];
+    }
+    int auth = cipher ? SSL_CIPHER_get_auth_nid(cipher) : NID_undef;
+    int wanted = auth == NID_auth_rsa     ? EVP_PKEY_RSA
+                 : auth == NID_auth_ecdsa ? EVP_PKEY_EC
+                                          : EVP_PKEY_NONE;
+    for (size_t i = 0; wanted != EVP_PKEY_NONE && i < p->certificate_count; i++) {
+        if (conn->profile->certificates[i].key_type == wanted) {
+            return &conn->profile->certificates[i];
+        }
+    }
+    return NULL;
+}
+
 struct tls_client_cert tls_conn_client_cert(const struct tls_conn *conn, char *common_name,
                                             size_t cap) {
     struct tls_client_cert out = { 0 };

@@ -127,6 +127,10 @@ const char *tls_conn_version(const struct tls_conn *conn);
 const char *tls_conn_cipher(const struct tls_conn *conn);
 const char *tls_conn_group(const struct tls_conn *conn);
 
+/* The server certificate of this connection's session; null where that can't be
+ * told (TLS 1.3 with several). Borrowed from the profile. */
+const struct tls_certificate *tls_conn_certificate(const struct tls_conn *conn);
+
 /* The client certificate's state. common_name (cap bytes) is emptied without one. */
 struct tls_client_cert {
     bool shown;      /* over this connection */

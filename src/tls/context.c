@@ -191,24 +191,56 @@ fail:
     return NULL;
 }
 
-/* The leaf certificates' DER, one after the other, for the fingerprint. */
-static int read_leaves(const struct loader *l, struct file *out) {
-    for (size_t i = 0; i < l->profile->certificate_count; i++) {
-        const struct config_certificate *c = &l->profile->certificates[i];
-        BIO *bio = BIO_new_file(c->chain_file, "r");
-        X509 *leaf = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-        BIO_free(bio);
-        int len = leaf ? i2d_X509(leaf, NULL) : -1;
-        uint8_t *grown = len > 0 ? realloc(out->data, out->len + (size_t)len) : NULL;
-        if (!grown) {
-            X509_free(leaf);
-            return load_fail(l, c->line, "certificate chain", c->chain_file);
-        }
-        out->data = grown;
-        uint8_t *at = grown + out->len;
-        i2d_X509(leaf, &at);
-        out->len += (size_t)len;
+static void describe_leaf(X509 *leaf, struct tls_certificate *out) {
+    EVP_PKEY *key = X509_get_pubkey(leaf);
+    int digest = NID_undef;
+    out->key_type = key ? EVP_PKEY_id(key) : EVP_PKEY_NONE;
+    const char *kind = out->key_type == EVP_PKEY_RSA  ? "RSA"
+                       : out->key_type == EVP_PKEY_EC ? "EC"
+                                                      : NULL;
+    if (kind) {
+        snprintf(out->key_alg, sizeof(out->key_alg), "%s%d", kind, EVP_PKEY_bits(key));
+    } else if (key) {
+        snprintf(out->key_alg, sizeof(out->key_alg), "%s", OBJ_nid2sn(out->key_type));
+    }
+    if (OBJ_find_sigid_algs(X509_get_signature_nid(leaf), &digest, NULL) && digest != NID_undef) {
+        snprintf(out->sig_alg, sizeof(out->sig_alg), "%s", OBJ_nid2sn(digest));
+    }
+    EVP_PKEY_free(key);
+}
+
+/* Reads one leaf: describes it, and adds its DER to `out`. */
+static int read_leaf(const struct loader *l, const struct config_certificate *c,
+                     struct tls_certificate *described, struct file *out) {
+    BIO *bio = BIO_new_file(c->chain_file, "r");
+    X509 *leaf = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    int len = leaf ? i2d_X509(leaf, NULL) : -1;
+    uint8_t *grown = len > 0 ? realloc(out->data, out->len + (size_t)len) : NULL;
+    if (!grown) {
         X509_free(leaf);
+        return load_fail(l, c->line, "certificate chain", c->chain_file);
+    }
+    out->data = grown;
+    uint8_t *at = grown + out->len;
+    i2d_X509(leaf, &at);
+    out->len += (size_t)len;
+    describe_leaf(leaf, described);
+    X509_free(leaf);
+    return 0;
+}
+
+/* The leaf certificates' DER, one after the other, for the fingerprint. */
+static int read_leaves(const struct loader *l, struct tls_profile *profile, struct file *out) {
+    profile->certificates = calloc(l->profile->certificate_count, sizeof(*profile->certificates));
+    if (!profile->certificates) {
+        return err_set(l->err, "%s:%u: no memory for certificates", l->config->file,
+                       l->profile->line);
+    }
+    for (size_t i = 0; i < l->profile->certificate_count; i++) {
+        if (read_leaf(l, &l->profile->certificates[i], &profile->certificates[i], out) != 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -224,7 +256,7 @@ static int profile_load(const struct loader *l, struct tls_profile *profile) {
     struct file crl = { 0 };
     int rc = -1;
     profile->config = p;
-    if (read_leaves(l, &leaves) != 0 ||
+    if (read_leaves(l, profile, &leaves) != 0 ||
         (p->client_ca_file && file_read(l, p->line, "client-ca", p->client_ca_file, &ca) != 0) ||
         (p->client_crl_file &&
          file_read(l, p->line, "client-crl", p->client_crl_file, &crl) != 0)) {
@@ -278,6 +310,7 @@ void tls_set_free(struct tls_set *set) {
         for (unsigned n = 0; n < TLS_TICKETS_MAX; n++) {
             SSL_CTX_free(set->profiles[i].ctx[n]);
         }
+        free(set->profiles[i].certificates);
     }
     free(set->profiles);
     free(set);

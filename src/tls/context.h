@@ -20,10 +20,18 @@
 #define TLS_TICKETS_NEW 2
 #define TLS_TICKETS_RESUMED 1
 
+/* What backends are told of a server certificate. */
+struct tls_certificate {
+    int key_type;     /* EVP_PKEY_RSA, EVP_PKEY_EC, ... */
+    char key_alg[16]; /* "RSA2048", "EC256" */
+    char sig_alg[16]; /* the digest of its signature: "SHA256"; empty when it has none */
+};
+
 struct tls_profile {
     const struct config_profile *config; /* borrowed */
     struct policy policy;
-    SSL_CTX *ctx[TLS_TICKETS_MAX]; /* owned; [n - 1] issues n tickets */
+    SSL_CTX *ctx[TLS_TICKETS_MAX];        /* owned; [n - 1] issues n tickets */
+    struct tls_certificate *certificates; /* owned; as config has them */
 };
 
 struct tls_set {

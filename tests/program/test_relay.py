@@ -627,6 +627,8 @@ def test_the_backend_is_told_who_and_how(version, box, proxy_site):
         assert header.ssl_text(proxyv2.SSL_VERSION) == "TLSv" + version
         assert header.ssl_text(proxyv2.SSL_CIPHER) == cipher
         assert header.ssl_text(proxyv2.SSL_CN) is None
+        assert header.ssl_text(proxyv2.SSL_KEY_ALG) == "EC256"
+        assert header.ssl_text(proxyv2.SSL_SIG_ALG) == "SHA256"
         assert header.text(proxyv2.HANDSHAKE) == ("resumed" if resumed else "new")
         assert header.text(proxyv2.RESUMED_BY) == (by if resumed else None)
         assert header.text(proxyv2.REASON) == (None if resumed else "not-offered")
@@ -816,3 +818,22 @@ def test_nothing_outlives_the_service(site):
     here.terminator.stop()
     for pid in pids:
         assert not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize(
+    "suite, key",
+    [("ECDHE-RSA-AES128-GCM-SHA256", "RSA2048"), ("ECDHE-ECDSA-AES128-GCM-SHA256", "EC256")],
+)
+def test_of_several_certificates_the_one_used_is_told(suite, key, certs, backends, terminator):
+    """In TLS 1.2 the cipher tells which; TLS 1.3 does not, and then nothing is claimed."""
+    backend = backends(Backend(http, proxy=True))
+    profile = conf.profile(certs.ecdsa, certs.rsa)
+    service = terminator(conf.service(profile, conf.pool(backend, proxy_protocol="v2")))
+    for version, expected in (("1.2", key), ("1.3", None)):
+        context = make_context(certs.authority.file, version)
+        if version == "1.2":
+            context.set_ciphers(suite)
+        with TlsClient(context, service.address(), WWW) as client:
+            client.request()
+            client.close()
+        assert backend.headers[-1].ssl_text(proxyv2.SSL_KEY_ALG) == expected
