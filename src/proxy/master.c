@@ -178,9 +178,9 @@ static uint32_t keys_open_s(const struct config *config) {
 static void child_keeper(struct master *m, pid_t parent) {
     uint32_t encrypt_s = m->gen->config->ticket_key_encrypt_s;
     uint32_t open_s = keys_open_s(m->gen->config);
+    child_drop(m, parent);
     generation_free(m->gen, NULL);
     m->gen = NULL;
-    child_drop(m, parent);
     exit(m->options.keeper(m->shared.keyring, encrypt_s, open_s));
 }
 

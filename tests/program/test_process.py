@@ -693,12 +693,16 @@ def test_workers_are_unprivileged(tickets, house, visitor):
     with guest.connect() as client:
         worker = worker_of(service, client)
         for pid in service.processes():
+            # A worker is waited for; the keeper, which sees no peer, may still be starting.
+            wait_until(
+                "it has given up its privileges",
+                lambda pid=pid: process_field(pid, "NoNewPrivs") == "1",
+            )
             assert process_field(pid, "Uid").split() == [str(nobody.pw_uid)] * 4
             assert process_field(pid, "Gid").split() == [str(nobody.pw_gid)] * 4
             assert process_field(pid, "Groups").split() in ([], [str(nobody.pw_gid)])
             assert int(process_field(pid, "CapEff"), 16) == 0
             assert int(process_field(pid, "CapPrm"), 16) == 0
-            assert process_field(pid, "NoNewPrivs") == "1"
         assert worker in service.processes()
         client.request()
     guest.visit()
