@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 
-#define CONTROL_LINE_MAX 256
+#define CONTROL_LINE_MAX 1024
 #define CONTROL_TIMEOUT_MS 500
 
 struct control {
@@ -55,26 +55,39 @@ static bool peer_may(int fd) {
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
+/* Cuts the line into words, in place. */
+static int parse_request(char *line, struct control_request *request, struct err *err) {
+    char *rest = line;
+    const char *form = strsep(&rest, " ");
+    *request = (struct control_request){ .json = strcmp(form, "json") == 0 };
+    if (!request->json && strcmp(form, "text") != 0) {
+        return err_set(err, "a request begins with 'text' or 'json'");
+    }
+    while (rest) {
+        if (request->count == CONTROL_WORDS_MAX - 1) {
+            return err_set(err, "more than %d words", CONTROL_WORDS_MAX - 1);
+        }
+        request->words[request->count++] = strsep(&rest, " ");
+    }
+    return request->count > 0 ? 0 : err_set(err, "no command");
+}
+
 static void serve(const struct control *control, int fd) {
     char line[CONTROL_LINE_MAX];
     char *answer = NULL;
     size_t answer_len = 0;
     struct err err = { 0 };
+    struct control_request request;
     if (!peer_may(fd) || read_line(fd, line, sizeof(line)) != 0) {
         return;
-    }
-    char *space = strchr(line, ' ');
-    bool json = space && strcmp(space, " json") == 0;
-    if (space) {
-        *space = '\0';
     }
     FILE *out = open_memstream(&answer, &answer_len);
     if (!out) {
         return;
     }
     fputs("ok\n", out);
-    int rc = space && !json ? err_set(&err, "unknown word after '%s'", line)
-                            : control->handler(control->arg, line, json, out, &err);
+    int rc = parse_request(line, &request, &err);
+    rc = rc == 0 ? control->handler(control->arg, &request, out, &err) : rc;
     if (rc != 0) {
         rewind(out);
         fprintf(out, "error: %s\n", err.text);

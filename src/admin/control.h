@@ -2,12 +2,14 @@
  * answers with text. Only the service's own user (and root) can connect: the
  * socket's file has mode 0600, and the peer's user is checked.
  *
- * In: "VERB [json]\n". Out: "ok\n" and the answer, or "error: TEXT\n".
+ * In: "text WORD...\n" or "json WORD...\n", the form in which the answer is wanted
+ * and the command's words. Out: "ok\n" and the answer, or "error: TEXT\n".
  */
 #ifndef REPRISE_ADMIN_CONTROL_H
 #define REPRISE_ADMIN_CONTROL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -15,8 +17,18 @@
 
 struct control;
 
-/* Does what `verb` asks and writes the answer to `out`. Returns 0, or -1 with err set. */
-typedef int control_handler(void *arg, const char *verb, bool json, FILE *out, struct err *err);
+#define CONTROL_WORDS_MAX 8
+
+struct control_request {
+    bool json;
+    size_t count;
+    const char *words[CONTROL_WORDS_MAX]; /* borrowed for the call; null after the last */
+};
+
+/* Does what is asked, by its first word, and writes the answer to `out`. Returns 0,
+ * or -1 with err set. */
+typedef int control_handler(void *arg, const struct control_request *request, FILE *out,
+                            struct err *err);
 
 /* Listens on `path`, making its folder if needed. A socket file that nobody
  * listens on is replaced; one that somebody does is an error. Returns an owned

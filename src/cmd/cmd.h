@@ -27,6 +27,7 @@ struct cmd {
     const char *summary;  /* one line, without a full stop */
     const char *synopsis; /* what follows the name */
     const char *description;
+    const struct cmd_text *commands; /* of its own; null: none */
     const struct cmd_text *options;
     const struct cmd_text *examples;
     const char *failure; /* what status 1 means */

@@ -1,9 +1,9 @@
 /* ctl.c: `reprise ctl`: one command to a running service, over its control socket.
  *
- * A line goes out (`reload`, `status`, with ` json` behind it when JSON is wanted); what
- * comes back begins with a line `ok`, `ok TEXT` or `error: TEXT`, and the rest, to the end, is
- * the answer.
+ * A line goes out, `text` or `json` and the command's words; what comes back begins with a
+ * line `ok`, `ok TEXT` or `error: TEXT`, and the rest, to the end, is the answer.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "cmd/cmd.h"
 #include "config/config.h"
 
+#define LINE_MAX_BYTES 1024u   /* of a request: what the service reads */
 #define ANSWER_MAX (16u << 20) /* bytes */
 #define ANSWER_CHUNK 4096u     /* bytes */
 #define ANSWER_TIMEOUT_S 60    /* a reload reads files and starts workers */
@@ -205,30 +206,74 @@ static int ctl_find_socket(const struct request *request, char *path, size_t cap
     return rc;
 }
 
-static bool is_command(const char *word) {
-    return strcmp(word, "reload") == 0 || strcmp(word, "status") == 0;
+struct ctl_command {
+    const char *verb;
+    const char *usage;
+    unsigned min, max; /* how many words follow the verb */
+};
+
+static const struct ctl_command *ctl_find(const char *verb) {
+    static const struct ctl_command commands[] = {
+#define CTL(id, verb, min, max, usage, text) { verb, usage, min, max },
+#include "cmd/ctl.def"
+#undef CTL
+    };
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(commands[i].verb, verb) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* What stands between a request's words can't be in one. */
+static bool is_word(const char *text) {
+    for (const char *at = text; *at; at++) {
+        if (!isgraph((unsigned char)*at)) {
+            return false;
+        }
+    }
+    return *text != '\0';
+}
+
+/* Writes the request's line; the service says what it makes of the arguments. */
+static int ctl_write_line(int argc, char **argv, bool json, char *line, size_t cap) {
+    const struct ctl_command *command = argc > 0 ? ctl_find(argv[0]) : NULL;
+    if (argc == 0) {
+        return cmd_wrong_usage("ctl", "expected a command");
+    }
+    if (!command) {
+        return cmd_wrong_usage("ctl", "there is no command '%s'", argv[0]);
+    }
+    if ((unsigned)argc - 1 < command->min || (unsigned)argc - 1 > command->max) {
+        return cmd_wrong_usage("ctl", "expected '%s'", command->usage);
+    }
+    size_t len = (size_t)snprintf(line, cap, "%s", json ? "json" : "text");
+    for (int i = 0; i < argc; i++) {
+        if (!is_word(argv[i]) || len + strlen(argv[i]) + 2 >= cap) {
+            return cmd_wrong_usage("ctl", "'%s' can't be a word of a command", argv[i]);
+        }
+        len += (size_t)snprintf(line + len, cap - len, " %s", argv[i]);
+    }
+    snprintf(line + len, cap - len, "\n");
+    return CMD_OK;
 }
 
 int cmd_ctl(int argc, char **argv) {
     struct request request = { 0 };
+    char line[LINE_MAX_BYTES];
     int usage = ctl_read_options(argc, argv, &request);
+    if (usage == CMD_OK) {
+        usage = ctl_write_line(argc - optind, argv + optind, request.json, line, sizeof(line));
+    }
     if (usage != CMD_OK) {
         return usage;
     }
-    if (argc - optind != 1) {
-        return cmd_wrong_usage("ctl", "expected one command, reload or status");
-    }
-    if (!is_command(argv[optind])) {
-        return cmd_wrong_usage("ctl", "there is no command '%s', expected reload or status",
-                               argv[optind]);
-    }
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-    char line[32];
     struct err err = { 0 };
     if (ctl_find_socket(&request, path, sizeof(path), &err) != 0) {
         fprintf(stderr, "reprise ctl: %s\n", err.text);
         return CMD_FAILED;
     }
-    snprintf(line, sizeof(line), "%s%s\n", argv[optind], request.json ? " json" : "");
     return ctl_ask(path, line);
 }

@@ -37,7 +37,7 @@ static void print_wrapped(const char *text, size_t indent, size_t at, FILE *stre
 }
 
 static void print_rows(const char *title, const struct cmd_text *rows, FILE *stream) {
-    if (!rows->left) {
+    if (!rows || !rows->left) {
         return;
     }
     fprintf(stream, "\n%s:\n", title);
@@ -55,6 +55,7 @@ static void print_rows(const char *title, const struct cmd_text *rows, FILE *str
 void cmd_print_help(const struct cmd *cmd, FILE *stream) {
     fprintf(stream, "usage: reprise %s %s\n\n", cmd->name, cmd->synopsis);
     print_wrapped(cmd->description, 0, 0, stream);
+    print_rows("commands", cmd->commands, stream);
     print_rows("options", cmd->options, stream);
     print_rows("examples", cmd->examples, stream);
     fprintf(stream, "\nexit status: 0 done; 1 %s; 2 wrong usage\n", cmd->failure);

@@ -113,6 +113,9 @@ static void write_command(const struct cmd *cmd, FILE *stream) {
     put_line(cmd->synopsis, stream);
     fputs(".SH DESCRIPTION\n", stream);
     put_line(cmd->description, stream);
+    for (const struct cmd_text *command = cmd->commands; command && command->left; command++) {
+        put_item(command->left, command->right, stream);
+    }
     if (cmd->options->left) {
         fputs(".SH OPTIONS\n", stream);
     }

@@ -12,6 +12,7 @@
 #include "admin/control.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/serve.h"
 #include "config/config.h"
 #include "keeper/keeper.h"
 #include "proxy/master.h"
@@ -105,22 +106,6 @@ static void run_in_child(void *arg) {
     control_close_in_child(run->control);
 }
 
-static int run_control(void *arg, const char *verb, bool json, FILE *out, struct err *err) {
-    struct master *master = arg;
-    if (strcmp(verb, "status") == 0) {
-        master_write_status(master, out, json);
-        return 0;
-    }
-    if (strcmp(verb, "reload") == 0) {
-        if (master_reload(master, err) != 0) {
-            return -1;
-        }
-        fputs(json ? "{\"reloaded\":true}\n" : "reloaded\n", out);
-        return 0;
-    }
-    return err_set(err, "unknown command '%s', expected reload or status", verb);
-}
-
 static void print_welcome(void) {
     printf(
         "\n"
@@ -162,7 +147,7 @@ static int open_control(struct run *run, struct master *master, struct err *err)
     if (!path) {
         return 0;
     }
-    run->control = control_open(path, master_loop(master), run_control, master, err);
+    run->control = control_open(path, master_loop(master), serve_command, master, err);
     if (!run->control && config_default_control_socket(usual, sizeof(usual)) == 0 &&
         strcmp(path, usual) == 0) {
         log_event(LOG_WARNING, "control", "no control socket: %s", err->text);

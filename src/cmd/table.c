@@ -26,6 +26,13 @@ static const struct cmd_text check_examples[] = {
     { NULL, NULL },
 };
 
+static const struct cmd_text ctl_commands[] = {
+#define CTL(id, verb, min, max, usage, text) { usage, text },
+#include "cmd/ctl.def"
+#undef CTL
+    { NULL, NULL },
+};
+
 static const struct cmd_text ctl_options[] = {
     { "-s, --socket SOCKET", "The service's control socket." },
     { "-c, --config FILE",
@@ -78,10 +85,11 @@ const struct cmd cmd_table[] = {
       .failure = "the configuration is wrong" },
     { .name = "ctl",
       .run = cmd_ctl,
-      .summary = "tell a running service to reload, or ask how it is",
-      .synopsis = "[-s SOCKET | -c FILE] [--json] reload | status",
+      .summary = "ask a running service how it is, or tell it what to do",
+      .synopsis = "[-s SOCKET | -c FILE] [--json] COMMAND",
       .description = "Sends one command to the control socket of a running service and prints its "
                      "answer.",
+      .commands = ctl_commands,
       .options = ctl_options,
       .examples = ctl_examples,
       .failure = "no service was reached, or it could not do what was asked" },

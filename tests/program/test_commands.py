@@ -82,9 +82,9 @@ def test_version_names_the_program_and_the_tls_library(args):
         (["check", "--nonsense", "a"], "reprise check: unrecognized option '--nonsense'"),
         (["run", "--nonsense"], "reprise run: unrecognized option '--nonsense'"),
         (["run", "-c"], "reprise run: option requires an argument -- 'c'"),
-        (["ctl"], "reprise ctl: expected one command, reload or status"),
-        (["ctl", "reload", "status"], "reprise ctl: expected one command, reload or status"),
-        (["ctl", "restart"], "there is no command 'restart', expected reload or status"),
+        (["ctl"], "reprise ctl: expected a command"),
+        (["ctl", "reload", "status"], "reprise ctl: expected 'reload'"),
+        (["ctl", "restart"], "there is no command 'restart'"),
         (["ctl", "-s"], "reprise ctl: option requires an argument -- 's'"),
     ],
 )
@@ -216,10 +216,10 @@ def service(tmp_path):
 @pytest.mark.parametrize(
     "args, sent",
     [
-        (["reload"], b"reload\n"),
-        (["status"], b"status\n"),
-        (["status", "--json"], b"status json\n"),
-        (["--json", "status"], b"status json\n"),
+        (["reload"], b"text reload\n"),
+        (["status"], b"text status\n"),
+        (["status", "--json"], b"json status\n"),
+        (["--json", "status"], b"json status\n"),
     ],
 )
 def test_ctl_sends_the_command_and_prints_the_answer(service, args, sent):

@@ -1,0 +1,47 @@
+/* serve.c: see serve.h. One function a command, under the name that ctl.def gives it. */
+#include "cmd/serve.h"
+
+#include <string.h>
+
+#include "proxy/master.h"
+
+typedef int serve_function(struct master *master, const struct control_request *request, FILE *out,
+                           struct err *err);
+
+static int serve_status(struct master *master, const struct control_request *request, FILE *out,
+                        struct err *err) {
+    (void)err;
+    master_write_status(master, out, request->json);
+    return 0;
+}
+
+static int serve_reload(struct master *master, const struct control_request *request, FILE *out,
+                        struct err *err) {
+    if (master_reload(master, err) != 0) {
+        return -1;
+    }
+    fputs(request->json ? "{\"reloaded\":true}\n" : "reloaded\n", out);
+    return 0;
+}
+
+int serve_command(void *arg, const struct control_request *request, FILE *out, struct err *err) {
+    static const struct {
+        const char *verb;
+        unsigned min, max;
+        serve_function *serve;
+    } commands[] = {
+#define CTL(id, verb, min, max, usage, text) { verb, min, max, serve_##id },
+#include "cmd/ctl.def"
+#undef CTL
+    };
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(commands[i].verb, request->words[0]) == 0) {
+            size_t follow = request->count - 1;
+            return follow >= commands[i].min && follow <= commands[i].max
+                       ? commands[i].serve(arg, request, out, err)
+                       : err_set(err, "'%s' is followed by %u to %u words", commands[i].verb,
+                                 commands[i].min, commands[i].max);
+        }
+    }
+    return err_set(err, "there is no command '%s'", request->words[0]);
+}
