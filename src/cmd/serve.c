@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "proxy/master.h"
+#include "proxy/operate.h"
 
 typedef int serve_function(struct master *master, const struct control_request *request, FILE *out,
                            struct err *err);
@@ -12,6 +14,31 @@ static int serve_status(struct master *master, const struct control_request *req
                         struct err *err) {
     (void)err;
     master_write_status(master, out, request->json);
+    return 0;
+}
+
+static int serve_profile(struct master *master, const struct control_request *request, FILE *out,
+                         struct err *err) {
+    const struct generation *gen = master_generation(master);
+    const struct config_profile *profile = operate_find(gen, request->words[1], err);
+    if (!profile) {
+        return -1;
+    }
+    if (request->count == 3) {
+        return err_set(err, "'%s' is followed by nothing, expected one word more",
+                       request->words[2]);
+    }
+    if (request->count == 4) {
+        const char *what = request->words[2];
+        const char *value = request->words[3];
+        int rc = strcmp(what, "invalidate") == 0
+                     ? operate_invalidate(gen, profile, value, clock_wall_ms(), err)
+                     : operate_switch(gen, profile, what, value, err);
+        if (rc != 0) {
+            return -1;
+        }
+    }
+    operate_show(gen, profile, request->json, out);
     return 0;
 }
 

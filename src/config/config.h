@@ -23,6 +23,7 @@
 
 enum config_log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 enum config_client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_REQUEST, CLIENT_AUTH_REQUIRE };
+enum config_authenticate { AUTHENTICATE_ONCE, AUTHENTICATE_ALWAYS };
 enum config_secure_reneg { SECURE_RENEG_REQUIRE, SECURE_RENEG_REQUIRE_STRICT };
 enum config_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS };
 enum config_health { HEALTH_NONE, HEALTH_TCP };
@@ -66,13 +67,16 @@ struct config_profile {
     enum config_client_auth client_auth;
     char *client_ca_file;  /* null unless client_auth is not NONE */
     char *client_crl_file; /* may be null */
+    enum config_authenticate authenticate;
 
-    bool session_cache;  /* the tick box of stateful resumption */
-    uint32_t cache_size; /* sessions; 0 is the same as the box unticked */
+    bool session_cache;       /* the tick box of stateful resumption */
+    uint32_t cache_size;      /* sessions; 0 is the same as the box unticked */
+    uint32_t cache_memory_mb; /* 0: as many as cache_size usual sessions need */
     uint32_t cache_timeout_s;
     bool session_tickets; /* the tick box of stateless resumption */
     uint32_t ticket_timeout_s;
     uint32_t max_lineage_s; /* from the first full handshake, over all renewals (R21) */
+    bool single_use_tickets;
     bool strict_resume;
     enum config_secure_reneg secure_renegotiation;
 
@@ -125,6 +129,8 @@ struct config {
     char *log_file;     /* null: standard error */
     uint32_t log_rate;  /* lines a second and worker; 0: no limit */
     char *key_log_file; /* null: none; TLS secrets are written there */
+
+    uint32_t replay_tickets; /* what the replay register has room for */
 
     uint32_t ticket_key_encrypt_s; /* how long a ticket key seals before the next one does */
 

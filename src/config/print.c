@@ -46,7 +46,12 @@ static void print_scalar(const struct directive *directive, const void *object, 
         fputs(*(const bool *)field ? "on" : "off", stream);
         break;
     case TYPE_NUMBER:
-        fprintf(stream, "%u", *(const uint32_t *)field);
+        number = *(const uint32_t *)field;
+        if (directive->words && number < directive->min) { /* as a number it would be refused */
+            fputs(word_of(directive, number), stream);
+        } else {
+            fprintf(stream, "%u", number);
+        }
         break;
     case TYPE_SECONDS:
     case TYPE_MILLISECONDS:

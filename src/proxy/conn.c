@@ -175,8 +175,10 @@ static void conn_settle_session(struct conn *conn) {
         return;
     }
     bool unclean = conn->truncated && tls->profile->config->strict_resume;
-    if (tls->failure != TLS_FAILURE_NONE || unclean) {
-        tls_conn_forget_session(tls);
+    if (tls->failure != TLS_FAILURE_NONE) {
+        tls_conn_forget_session(tls, CACHE_MARK_FATAL_ALERT);
+    } else if (unclean) {
+        tls_conn_forget_session(tls, CACHE_MARK_UNCLEAN);
     }
 }
 
@@ -288,12 +290,12 @@ static void conn_start(struct conn *conn, const struct hello *hello) {
     worker->tls.now_ms = clock_wall_ms();
     struct tls_start start = {
         .profile = tls_set_find(worker->gen->tls, profile),
-        .caches = { .own = generation_cache(worker->gen, profile),
-                    .others = conn->accepter->caches,
-                    .other_count = conn->accepter->cache_count },
+        .stores = generation_stores(worker->gen, worker->shared, profile),
         .hello = hello,
         .server_name = { name, name_len },
     };
+    start.stores.others = conn->accepter->caches;
+    start.stores.other_count = conn->accepter->cache_count;
     uint8_t alert = ALERT_INTERNAL_ERROR;
     loop_timer_set(&worker->loop, &conn->timer,
                    conn->accepted_ns + profile->handshake_timeout_ms * NS_PER_MS);

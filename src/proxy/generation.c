@@ -205,8 +205,18 @@ static void listeners_fini(struct generation *gen, const struct generation *keep
 
 /* --- caches -------------------------------------------------------------- */
 
+/* Also where the tick box is off, so that it can be ticked while running: memory that
+ * nobody writes to costs nothing. */
 static bool wants_cache(const struct config_profile *p) {
-    return p->session_cache && p->cache_size > 0;
+    return p->cache_size > 0;
+}
+
+static struct cache_size wanted_size(const struct config_profile *p) {
+    return (struct cache_size){ p->cache_size, (uint64_t)p->cache_memory_mb << 20 };
+}
+
+static bool same_size(struct cache_size a, struct cache_size b) {
+    return a.sessions == b.sessions && a.bytes == b.bytes;
 }
 
 static void cache_region_release(struct cache_region *region) {
@@ -237,7 +247,7 @@ static bool cache_region_fits(const struct cache_region *region, const struct co
         const struct config_profile *p = &config->profiles[i];
         if (wants_cache(p)) {
             const struct cache_slot *slot = cache_region_find(region, p->name);
-            if (!slot || slot->sessions != p->cache_size) {
+            if (!slot || !same_size(slot->size, wanted_size(p))) {
                 return false;
             }
             wanted++;
@@ -246,8 +256,8 @@ static bool cache_region_fits(const struct cache_region *region, const struct co
     return region && region->count == wanted;
 }
 
-static size_t cache_room(uint32_t sessions) {
-    return (cache_layout_bytes(sessions) + 4095) / 4096 * 4096;
+static size_t cache_room(struct cache_size size) {
+    return (cache_layout_bytes(size) + 4095) / 4096 * 4096;
 }
 
 /* Lays out a new region and copies what profiles of the same name had. */
@@ -255,7 +265,8 @@ static int cache_region_fill(struct cache_region *region, const struct config *c
                              const struct cache_region *old, struct err *err) {
     size_t total = 4096;
     for (size_t i = 0; i < config->profile_count; i++) {
-        total += wants_cache(&config->profiles[i]) ? cache_room(config->profiles[i].cache_size) : 0;
+        total +=
+            wants_cache(&config->profiles[i]) ? cache_room(wanted_size(&config->profiles[i])) : 0;
     }
     if (shm_create(&region->shm, "reprise-cache", total, false, err) != 0) {
         return -1;
@@ -268,10 +279,10 @@ static int cache_region_fill(struct cache_region *region, const struct config *c
         }
         struct cache_slot *slot = &region->slots[region->count++];
         slot->profile = strdup(p->name);
-        slot->sessions = p->cache_size;
+        slot->size = wanted_size(p);
         slot->cache = (struct cache *)((char *)region->shm.base + at);
-        at += cache_room(p->cache_size);
-        if (!slot->profile || cache_init(slot->cache, slot->sessions, err) != 0) {
+        at += cache_room(slot->size);
+        if (!slot->profile || cache_init(slot->cache, slot->size, err) != 0) {
             return err_set(err, "no memory for a session cache");
         }
         const struct cache_slot *before = cache_region_find(old, p->name);
@@ -317,6 +328,42 @@ static int profile_caches_init(struct generation *gen, struct err *err) {
         gen->profile_caches[i] = slot ? slot->cache : NULL;
     }
     return 0;
+}
+
+/* --- switches ------------------------------------------------------------ */
+
+/* The tick boxes stand as the file has them; what was invalidated stays so. */
+static int switches_build(struct generation *gen, const struct generation *old, struct err *err) {
+    const struct config *config = gen->config;
+    size_t len = (config->profile_count + 1) * sizeof(struct switches);
+    if (shm_create(&gen->switches_shm, "reprise-switches", len, false, err) != 0) {
+        return -1;
+    }
+    gen->switches = gen->switches_shm.base;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct config_profile *p = &config->profiles[i];
+        switches_init(&gen->switches[i], p->name, p->session_cache && wants_cache(p),
+                      p->session_tickets);
+        const struct config_profile *before =
+            old ? config_find_profile(old->config, p->name) : NULL;
+        if (before) {
+            switches_inherit(&gen->switches[i], &old->switches[before - old->config->profiles]);
+        }
+    }
+    return 0;
+}
+
+struct resume_stores generation_stores(const struct generation *gen, const struct shared *shared,
+                                       const struct config_profile *profile) {
+    const struct switches *s = &gen->switches[profile - gen->config->profiles];
+    return (struct resume_stores){
+        .own = atomic_load_explicit(&s->session_cache, memory_order_relaxed)
+                   ? generation_cache(gen, profile)
+                   : NULL,
+        .tickets = atomic_load_explicit(&s->session_tickets, memory_order_relaxed) != 0,
+        .replay = shared->replay,
+        .switches = s,
+    };
 }
 
 /* --- backends ------------------------------------------------------------ */
@@ -404,10 +451,11 @@ struct generation *generation_new(struct config *config, const struct generation
     gen->config = config;
     gen->number = old ? old->number + 1 : 1;
     gen->backends.shm.fd = -1;
+    gen->switches_shm.fd = -1;
     gen->tls = tls_set_load(config, err);
     if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, old, err) != 0 ||
         caches_init(gen, old, err) != 0 || profile_caches_init(gen, err) != 0 ||
-        listeners_init(gen, old, err) != 0) {
+        switches_build(gen, old, err) != 0 || listeners_init(gen, old, err) != 0) {
         generation_free(gen, old);
         return NULL;
     }
@@ -421,6 +469,7 @@ void generation_free(struct generation *gen, const struct generation *newer) {
     listeners_fini(gen, newer);
     cache_region_release(gen->caches);
     shm_close(&gen->backends.shm);
+    shm_close(&gen->switches_shm);
     for (size_t i = 0; gen->sni && i < gen->config->vserver_count; i++) {
         sni_free(gen->sni[i]);
     }

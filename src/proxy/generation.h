@@ -15,9 +15,12 @@
 #include "base/shm.h"
 #include "config/config.h"
 #include "proxy/sni.h"
+#include "resume/resume.h"
 #include "stats/counters.h"
 #include "store/cache.h"
 #include "store/keyring.h"
+#include "store/replay.h"
+#include "store/switches.h"
 #include "tls/context.h"
 
 #define WORKERS_MAX 256
@@ -57,13 +60,15 @@ struct cache_region {
     size_t count;
     struct cache_slot {
         char *profile; /* owned name */
-        uint32_t sessions;
+        struct cache_size size;
         struct cache *cache; /* within the region */
     } * slots;               /* owned */
 };
 
 /* What outlives generations. Made once by the master. */
 struct shared {
+    struct shm replay_shm;
+    struct replay *replay; /* within it; null until a profile has single-use-tickets */
     struct shm keyring_shm;
     struct keyring *keyring; /* within it */
     struct shm counters_shm;
@@ -79,17 +84,24 @@ struct generation {
     size_t listener_count;
     struct cache_region *caches;   /* counted */
     struct cache **profile_caches; /* owned; by profile: its cache in the region, or null */
+    struct shm switches_shm;
+    struct switches *switches; /* within it; by profile */
     struct backend_state backends;
     size_t *pool_first_member;  /* owned; by pool: its members' place in backends */
     struct config_address demo; /* where the demonstration backend listens; text borrowed from
                                    the master; null: nowhere */
 };
 
-/* The cache of a profile, or null when its tick box is off. */
+/* The cache of a profile, whether its tick box is on or off; null when its size is 0. */
 static inline struct cache *generation_cache(const struct generation *gen,
                                              const struct config_profile *profile) {
     return gen->profile_caches[profile - gen->config->profiles];
 }
+
+/* What a connection of that profile may resume from, as the tick boxes stand now. The
+ * caches of other profiles are the caller's to fill in. Workers. */
+struct resume_stores generation_stores(const struct generation *gen, const struct shared *shared,
+                                       const struct config_profile *profile);
 
 /* Builds a generation from `config`, which it takes over in every case. `old` may
  * be null; its sockets and caches are taken over where they fit, and it stays

@@ -86,6 +86,10 @@ const struct config *master_config(const struct master *master) {
     return master->gen->config;
 }
 
+const struct generation *master_generation(const struct master *master) {
+    return master->gen;
+}
+
 /* --- children ------------------------------------------------------------ */
 
 static struct process *process_find(struct master *m, pid_t pid) {
@@ -418,6 +422,29 @@ static void force_set(struct master *m, const struct force *force) {
              force->gen && force->gen->config->log_format == LOG_FORMAT_JSON);
 }
 
+/* Made when the first profile asks for it, and kept: only what stands in it is known
+ * to have been used. */
+static int replay_settle(struct shared *shared, const struct config *config, struct err *err) {
+    bool wanted = false;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        wanted |= config->profiles[i].single_use_tickets;
+    }
+    if (shared->replay && replay_capacity(shared->replay) != config->replay_tickets) {
+        log_event(LOG_WARNING, "replay-register",
+                  "replay-register takes effect at the next start only");
+    }
+    if (!wanted || shared->replay) {
+        return 0;
+    }
+    if (shm_create(&shared->replay_shm, "reprise-replay",
+                   replay_layout_bytes(config->replay_tickets), false, err) != 0) {
+        return -1;
+    }
+    shared->replay = shared->replay_shm.base;
+    replay_init(shared->replay, config->replay_tickets, clock_wall_ms());
+    return 0;
+}
+
 /* Builds what `config` (taken over) comes to. */
 static int force_build(struct master *m, struct config *config, struct force *out,
                        struct err *err) {
@@ -425,6 +452,7 @@ static int force_build(struct master *m, struct config *config, struct force *ou
         config->workers = WORKERS_MAX;
     }
     if (privilege_find(config->user, &out->user, err) != 0 || demo_open(m, config, err) != 0 ||
+        replay_settle(&m->shared, config, err) != 0 ||
         outputs_open(config, &out->outputs, err) != 0) {
         config_free(config);
         return -1;
@@ -714,7 +742,7 @@ static void write_caches(const struct master *m, FILE *out, bool json) {
                        ",\"evicted\":%" PRIu64 "}"
                      : "%scache %s: %" PRIu64 " of %u sessions, %" PRIu64 " look-ups, %" PRIu64
                        " hits, %" PRIu64 " evicted\n",
-                json && i > 0 ? "," : "", slot->profile, s.entries, slot->sessions, s.lookups,
+                json && i > 0 ? "," : "", slot->profile, s.entries, slot->size.sessions, s.lookups,
                 s.hits, s.evicted);
     }
 }
@@ -825,6 +853,7 @@ static void master_fini(struct master *m) {
     outputs_close(&m->outputs);
     free(m->demo_address.text);
     shm_close(&m->shared.counters_shm);
+    shm_close(&m->shared.replay_shm);
     if (m->shared.keyring) {
         crypto_wipe(m->shared.keyring, keyring_bytes());
     }
@@ -837,7 +866,8 @@ struct master *master_start(const struct master_options *options, struct err *er
                           .outputs = no_outputs,
                           .old_outputs = no_outputs,
                           .demo_fd = -1,
-                          .shared = { .keyring_shm.fd = -1, .counters_shm.fd = -1 } };
+                          .shared = {
+                              .keyring_shm.fd = -1, .counters_shm.fd = -1, .replay_shm.fd = -1 } };
     m->timer.on_timer = tick_on_timer;
     limits_set();
     m->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);

@@ -17,6 +17,7 @@
 #include "net/loop.h"
 #include "store/keyring.h"
 
+struct generation;
 struct master;
 
 struct master_options {
@@ -40,6 +41,9 @@ struct loop *master_loop(struct master *master);
 
 /* The configuration in force. Borrowed until the next reload. */
 const struct config *master_config(const struct master *master);
+
+/* What is in force. Borrowed until the next reload. */
+const struct generation *master_generation(const struct master *master);
 
 /* Reloads now; returns when the new workers serve. On -1 nothing has changed. */
 int master_reload(struct master *master, struct err *err);

@@ -34,9 +34,52 @@ static enum reason check_policy(const struct record *r, const struct resume_quer
                                                                          : REASON_POLICY_CHANGED;
 }
 
+/* By the full handshake that the chain began with: what was renewed since is of no
+ * more worth. */
+static enum reason check_invalidated(const struct record *r, const struct resume_query *q) {
+    return q->invalid_before_ms != 0 && r->first_ms <= q->invalid_before_ms ? REASON_INVALIDATED
+                                                                            : REASON_RESUMED;
+}
+
+static enum reason check_size(const struct record *r, const struct resume_query *q) {
+    (void)q;
+    return r->flags & RECORD_FLAG_TOO_LARGE ? REASON_SESSION_TOO_LARGE : REASON_RESUMED;
+}
+
+/* R29: a sealed ticket from before the register of used ones may have been used. */
+static enum reason check_use(const struct record *r, const struct resume_query *q) {
+    bool ticket = q->by == RESUME_BY_TICKET || q->by == RESUME_BY_PSK;
+    return ticket && q->policy->profile->single_use_tickets && r->issued_ms < q->used_since_ms
+               ? REASON_USE_UNCERTAIN
+               : REASON_RESUMED;
+}
+
+/* RFC 8446 B.4: all but one of TLS 1.3's suites have SHA-256. 0: not of TLS 1.3. */
+static unsigned hash_bits(uint16_t cipher) {
+    bool tls13 = cipher >= 0x1301 && cipher <= 0x1305;
+    return !tls13 ? 0 : cipher == 0x1302 ? 384 : 256;
+}
+
+bool resume_share_hash(uint16_t cipher, uint16_t other) {
+    return hash_bits(cipher) != 0 && hash_bits(cipher) == hash_bits(other);
+}
+
+static bool offers_hash_of(const struct hello *hello, uint16_t cipher) {
+    for (uint16_t suite = 0x1301; suite <= 0x1305; suite++) {
+        if (resume_share_hash(cipher, suite) && hello_offers_cipher(hello, suite)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* RFC 5246 7.4.1.2: the resumption hello must hold the session's cipher (R16).
- * The TLS library refuses what it would not choose. */
+ * The TLS library refuses what it would not choose. TLS 1.3 asks for the session's
+ * hash only (RFC 8446 4.2.11, R24). */
 static enum reason check_cipher(const struct record *r, const struct resume_query *q) {
+    if (r->protocol == POLICY_TLS13) {
+        return offers_hash_of(q->hello, r->cipher) ? REASON_RESUMED : REASON_HASH_MISMATCH;
+    }
     return hello_offers_cipher(q->hello, r->cipher) ? REASON_RESUMED : REASON_CIPHER_MISMATCH;
 }
 
@@ -111,9 +154,9 @@ static enum policy_part first_difference(const struct policy_print *a,
 struct resume_decision resume_decide(const struct record *record,
                                      const struct resume_query *query) {
     static enum reason (*const rules[])(const struct record *, const struct resume_query *) = {
-        check_profile,  check_server_name, check_policy, check_kind,
-        check_psk_mode, check_cipher,      check_alpn,   check_client_chain,
-        check_age,      check_lineage,     check_ems,
+        check_profile,      check_server_name, check_policy,   check_kind,   check_invalidated,
+        check_size,         check_use,         check_psk_mode, check_cipher, check_alpn,
+        check_client_chain, check_age,         check_lineage,  check_ems,
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         enum reason reason = rules[i](record, query);

@@ -32,6 +32,10 @@ struct resume_query {
     struct bytes alpn;           /* what will be negotiated; may be empty */
     enum resume_by by;           /* how the session is offered */
     uint64_t now_ms;             /* since 1970 */
+    /* Sessions whose chain began at this time or before are invalidated; 0: none. */
+    uint64_t invalid_before_ms;
+    /* With single-use-tickets: since when it is known which tickets were used. */
+    uint64_t used_since_ms;
 };
 
 struct resume_decision {
@@ -39,6 +43,9 @@ struct resume_decision {
     enum reason reason;    /* REASON_RESUMED with RESUME_ACTION_RESUME */
     enum policy_part part; /* with REASON_POLICY_CHANGED: what differs */
 };
+
+/* True when both are TLS 1.3 suites with the same hash (RFC 8446 4.2.11). */
+bool resume_share_hash(uint16_t cipher, uint16_t other);
 
 struct resume_decision resume_decide(const struct record *record, const struct resume_query *query);
 

@@ -67,6 +67,11 @@ void policy_init(struct policy *policy, const struct config_profile *profile,
     policy->cache_lifetime_s = least(profile->cache_timeout_s, profile->max_lineage_s);
 }
 
+bool policy_keeps_sessions(const struct policy *policy) {
+    const struct config_profile *p = policy->profile;
+    return p->authenticate == AUTHENTICATE_ONCE || p->client_auth == CLIENT_AUTH_NONE;
+}
+
 uint16_t policy_select_version(const struct policy *policy, const struct hello *hello) {
     unsigned protocols = policy->profile->protocols;
     if ((protocols & CONFIG_TLS13) && hello_offers_version(hello, POLICY_TLS13)) {

@@ -45,6 +45,10 @@ struct policy {
     uint32_t cache_lifetime_s;
 };
 
+/* Whether sessions may be kept and resumed at all: not where each connection is to
+ * show its client certificate anew. */
+bool policy_keeps_sessions(const struct policy *policy);
+
 void policy_init(struct policy *policy, const struct config_profile *profile,
                  const struct policy_material *material);
 

@@ -74,7 +74,7 @@ enum record_status record_decode(struct bytes in, struct record *record) {
     record->alpn = cursor_vec8(&c);
     record->session = cursor_vec16(&c);
     if (!cursor_done(&c) || kind <= RESUME_BY_NONE || kind > RESUME_BY_PSK_STATEFUL ||
-        record->session.len == 0) {
+        (record->session.len == 0) != ((record->flags & RECORD_FLAG_TOO_LARGE) != 0)) {
         return RECORD_BROKEN;
     }
     record->kind = (enum resume_by)kind;

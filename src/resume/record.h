@@ -47,6 +47,7 @@ const char *resume_by_word(enum resume_by by);
 
 #define RECORD_FLAG_EMS 0x0001u         /* extended master secret, TLS 1.2 */
 #define RECORD_FLAG_CLIENT_CERT 0x0002u /* the client showed a certificate */
+#define RECORD_FLAG_TOO_LARGE 0x0004u   /* there is no session: it was too large to be kept */
 
 struct record {
     enum resume_by kind;

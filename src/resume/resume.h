@@ -13,6 +13,8 @@
 
 #include "resume/decide.h"
 #include "resume/sealer.h"
+#include "store/replay.h"
+#include "store/switches.h"
 
 /* A worker's means. The scratch holds sessions in clear: it lies in memory from
  * secret_alloc. */
@@ -46,9 +48,12 @@ struct resume_verdict {
     uint64_t client_chain_expiry_s;
 };
 
-/* The caches that a look-up may see. */
-struct resume_caches {
-    struct cache *own; /* the profile's; null when its tick box is off */
+/* What a look-up may see: how the profile's tick boxes stand, and what lies behind. */
+struct resume_stores {
+    struct cache *own;               /* the profile's cache; null when its tick box is off */
+    bool tickets;                    /* the tick box of tickets */
+    struct replay *replay;           /* used tickets; null where none is for single use */
+    const struct switches *switches; /* the profile's; null: nothing is invalidated */
     /* Those of the virtual server's other profiles, the profile's own perhaps among
      * them: an ID that is there and not in `own` belongs to another profile. Only
      * told, never resumed. At most RESUME_OTHERS_MAX, so that a flood of unknown
@@ -60,8 +65,13 @@ struct resume_caches {
 #define RESUME_OTHERS_MAX 16
 
 /* Looks up what the hello offers and decides. query->by is set here. */
-void resume_look_up(struct resume *resume, const struct resume_caches *caches,
+void resume_look_up(struct resume *resume, const struct resume_stores *stores,
                     struct resume_query *query, struct resume_verdict *verdict);
+
+/* How long what is made now may be used: what the profile gives, and no longer than
+ * its chain of resumptions may go on (R21). `resumed` is null in a full handshake. */
+uint32_t resume_lifetime_s(const struct policy *policy, bool stateful,
+                           const struct resume_verdict *resumed, uint64_t now_ms);
 
 /* What a handshake settled, to make a record of. */
 struct resume_made {
@@ -79,13 +89,15 @@ struct resume_made {
 };
 
 /* Seals a ticket (kind TICKET or PSK). out takes resume_ticket_max(session.len).
- * Returns its length, or 0 when there is no key or the session is too large. */
+ * Returns its length, or 0 when there is no key. A session that is too large is not in
+ * it (*kept is false then): the ticket says just that when it is offered. */
 size_t resume_make_ticket(struct resume *resume, const struct resume_made *made, uint8_t *out,
-                          struct sealer_key *key);
+                          struct sealer_key *key, bool *kept);
 size_t resume_ticket_max(size_t session_len);
 
 /* Puts a session into the cache under `id` (kind SESSION_ID or PSK_STATEFUL).
- * Returns 0, or -1 when it is too large or no key is there. */
+ * Returns 0, or -1 when it is not kept: too large (the ID is then known as such), no
+ * key, or the cache was not to be had in time. */
 int resume_store(struct resume *resume, struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
                  const struct resume_made *made);
 

@@ -6,17 +6,21 @@
  * record of the shard makes place. A small cache has one shard, so that the
  * oldest of all goes first; in a large one the order is the shard's.
  *
- *   struct cache | shard 0 | shard 1 | ...
- *   shard:  struct shard | buckets (u32 each) | ring of bytes
+ *   struct cache | the shards' heads | per shard: buckets, ghosts (u32 each), ring of bytes
  *   record: struct entry | sealed bytes, padded to CACHE_GRAIN
+ *
+ * A ghost is what is left of an ID that is gone: a few bits of its hash, by which
+ * a later offer is told why it is not found. A cache that nobody has put anything
+ * into takes up the pages of its shards' heads and no more.
  *
  * Threats: IDs to look up come from anyone (hence the keyed hash and the bounded
  * copy); a worker may die at any instruction (the locks are robust, and a shard
- * is rebuilt from its ring); records are sealed before they come here, so the
- * region holds no master secret in clear.
+ * is rebuilt from its ring) or stand still at one (a lock is waited for
+ * CACHE_WAIT_MS at most); records are sealed before they come here, so the region
+ * holds no master secret in clear, and wiped when they go.
  *
- * The cache knows no time and no policy: whether a record may still be used is
- * read from the record by resume/.
+ * The cache knows no policy: whether a record may still be used is read from the
+ * record by resume/. Times are its callers', in seconds since 1970.
  */
 #ifndef REPRISE_STORE_CACHE_H
 #define REPRISE_STORE_CACHE_H
@@ -34,14 +38,30 @@
 /* Ring bytes set aside a session. A sealed session without a client certificate
  * takes about 400 with its header; larger ones are paid for by holding fewer. */
 #define CACHE_BYTES_PER_SESSION 512
+#define CACHE_BYTES_MAX (1ull << 38)
+/* A holder of a lock needs microseconds; one that is stopped must not stop others. */
+#define CACHE_WAIT_MS 20
 
 struct cache; /* lies in shared memory */
 
 enum cache_result {
     CACHE_HIT,
     CACHE_MISS,
-    CACHE_KILLED,    /* the ID is known, but cache_kill took its session away */
+    CACHE_EVICTED,   /* it was there, and made place for a newer one */
+    CACHE_EXPIRED,   /* it was there, and cache_expire took it away */
+    CACHE_MARKED,    /* the ID is known, but has no session: see the mark */
     CACHE_TOO_LARGE, /* cache_put: longer than CACHE_RECORD_MAX */
+    CACHE_BUSY,      /* the shard's lock was not to be had in time: nothing was done */
+};
+
+/* Why an ID has no session. The numbers are part of the layout. */
+enum cache_mark {
+    CACHE_MARK_NONE = 0,
+    CACHE_MARK_UNCLEAN = 1,     /* its connection ended without close_notify */
+    CACHE_MARK_FATAL_ALERT = 2, /* its connection ended in a fatal alert */
+    CACHE_MARK_INVALIDATED = 3, /* by the operator */
+    CACHE_MARK_USED = 4,        /* a handle for one use was used */
+    CACHE_MARK_TOO_LARGE = 5,   /* it was too large to be kept */
 };
 
 struct cache_stats {
@@ -50,38 +70,67 @@ struct cache_stats {
     uint64_t lookups;
     uint64_t hits;
     uint64_t inserts;
-    uint64_t evicted;  /* live records that made place for newer ones */
-    uint64_t repaired; /* shards rebuilt after a worker died in one */
+    uint64_t evicted;       /* live records that made place for newer ones */
+    uint64_t expired;       /* live records that cache_expire took away */
+    uint64_t busy;          /* locks that were not to be had in time */
+    uint64_t evicted_age_s; /* the mean age of what each shard evicted last; 0: nothing yet */
+    uint64_t repaired;      /* shards rebuilt after a worker died in one */
 };
 
-/* Bytes of shared memory that a cache of `sessions` (1..CACHE_SESSIONS_MAX) takes. */
-size_t cache_layout_bytes(uint32_t sessions);
+/* How large a cache is to be. */
+struct cache_size {
+    uint32_t sessions; /* 1..CACHE_SESSIONS_MAX */
+    uint64_t bytes;    /* of records with their headers, up to CACHE_BYTES_MAX; 0: as many as
+                          usual sessions need, CACHE_BYTES_PER_SESSION each */
+};
 
-/* Lays a cache out in zero-filled shared memory of cache_layout_bytes(sessions)
+/* Bytes of shared memory that a cache of that size takes. */
+size_t cache_layout_bytes(struct cache_size size);
+
+/* Lays a cache out in zero-filled shared memory of cache_layout_bytes(size)
  * bytes, aligned to 64. Master only, before any other process uses it. */
-int cache_init(struct cache *cache, uint32_t sessions, struct err *err);
+int cache_init(struct cache *cache, struct cache_size size, struct err *err);
+
+/* Whether what lies there, `len` bytes, is a cache of this program's layout. For
+ * memory that another program made. */
+bool cache_is_sound(const struct cache *cache, size_t len);
 
 /* The number of sessions that it was laid out for. */
 uint32_t cache_capacity(const struct cache *cache);
 
+/* The bytes of records that it has room for. */
+uint64_t cache_room_bytes(const struct cache *cache);
+
 /* Stores a copy of `record` under `id`; a record that is there under the ID is
- * replaced. Evicts the oldest as needed. Returns CACHE_HIT when stored, or
- * CACHE_TOO_LARGE. Any worker. */
+ * replaced. Evicts the oldest as needed. Returns CACHE_HIT when stored,
+ * CACHE_TOO_LARGE or CACHE_BUSY. Any worker. */
 enum cache_result cache_put(struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
-                            struct bytes record);
+                            struct bytes record, uint64_t now_s);
+
+/* The same for an ID that has no session, so that a later offer can be told why. */
+enum cache_result cache_put_mark(struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
+                                 enum cache_mark mark, uint64_t now_s);
 
 /* Copies the record under `id` to buf (CACHE_RECORD_MAX bytes) and its length to
- * *len. Any worker. */
+ * *len. With CACHE_MARKED, *mark tells why. Any worker. */
 enum cache_result cache_get(struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
-                            uint8_t *buf, size_t *len);
+                            uint8_t *buf, size_t *len, enum cache_mark *mark);
 
 /* Whether there is a session under `id`; counted as no look-up. Any worker. */
 bool cache_has(struct cache *cache, const uint8_t id[static CACHE_ID_LEN]);
 
-/* Takes the session under `id` away, wiping its bytes; the ID stays known until
- * it is evicted, so that a later offer can be told why. Returns CACHE_HIT when
- * there was one. Any worker. */
-enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_ID_LEN]);
+/* Takes the session under `id` away, wiping its bytes; the ID stays known with its
+ * mark until it is evicted. Returns CACHE_HIT to the one caller who took it, else
+ * CACHE_MISS or CACHE_BUSY. Any process. */
+enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
+                             enum cache_mark mark);
+
+/* Takes away and wipes what was put before `before_s`, oldest first, up to a bound a
+ * call, so that no lock is held for long. Returns how many. Keeper. */
+uint64_t cache_expire(struct cache *cache, uint64_t before_s);
+
+/* When the oldest session that is there was put; 0 when there is none. Any process. */
+uint64_t cache_oldest_s(struct cache *cache);
 
 /* Copies every live record of `from` into `to`, oldest first. Master, on a
  * reload that changes the cache's size; workers may be using both. */

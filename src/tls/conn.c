@@ -169,17 +169,21 @@ static int ticket_seal(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out_l
         return 0;
     }
     bool tls13 = SSL_version(ssl) == TLS1_3_VERSION;
-    if (tls13 && !conn->profile->config->session_tickets) {
+    if (tls13 && !conn->tickets) {
         return handle_issue(conn, session, out, out_len);
     }
     struct resume_made made = conn_made(conn, tls13 ? RESUME_BY_PSK : RESUME_BY_TICKET, session);
-    size_t len = resume_make_ticket(&conn->worker->resume, &made, out, &conn->issued_key);
-    conn->not_kept |= len == 0;
-    if (len > 0) {
+    bool kept = false;
+    size_t len = resume_make_ticket(&conn->worker->resume, &made, out, &conn->issued_key, &kept);
+    if (kept) {
         conn->issued = made.kind;
-    } else if (tls13) {
-        /* A session too large to keep: random bytes, which no key opens. Only TLS
-         * 1.2 knows an empty ticket for "none" (RFC 5077 3.3). */
+    } else {
+        conn->not_kept = true;
+    }
+    if (!kept && !tls13) {
+        len = 0; /* RFC 5077 3.3: an empty ticket is none */
+    } else if (len == 0) {
+        /* No key: random bytes, which no key opens. TLS 1.3 has no empty ticket. */
         len = CACHE_ID_LEN + 1;
         crypto_random(out, len);
     }
@@ -310,21 +314,20 @@ static unsigned tickets_wanted(const struct tls_conn *conn, const struct hello *
         wanted = resumes ? hello->tickets_resumed : hello->tickets_new;
     }
     /* A handle takes a place in the cache, and one is remembered. */
-    unsigned most = conn->profile->config->session_tickets ? TLS_TICKETS_MAX : 1;
+    unsigned most = conn->tickets ? TLS_TICKETS_MAX : 1;
     return wanted < most ? wanted : most;
 }
 
 /* Whether the library is to see tickets at all in this handshake. */
 static bool tickets_on(const struct tls_conn *conn, uint16_t protocol, unsigned wanted) {
-    const struct config_profile *p = conn->profile->config;
     struct sealer *sealer = conn->worker->resume.sealer;
     bool accepting = conn->verdict.action == RESUME_ACTION_RESUME &&
                      conn->verdict.offered != RESUME_BY_SESSION_ID;
     if (protocol == POLICY_TLS13) {
-        bool issuing = p->session_tickets ? sealer_ready(sealer) : conn->cache != NULL;
+        bool issuing = conn->tickets ? sealer_ready(sealer) : conn->cache != NULL;
         return accepting || (issuing && wanted > 0);
     }
-    return p->session_tickets && sealer_ready(sealer);
+    return conn->tickets && sealer_ready(sealer);
 }
 
 /* Hands the opened session to the library as "handshake hints": the way that it
@@ -354,10 +357,26 @@ static int hints_give_session(struct tls_conn *conn) {
     return ok ? 0 : -1;
 }
 
+/* What the library takes from the context when it makes the new session, which is
+ * in its first call: by this connection's boxes and what is left of its lineage.
+ * The context is this process's own since the fork. */
+static void ctx_prepare(const struct tls_conn *conn, SSL_CTX *ctx) {
+    const struct resume_verdict *v = &conn->verdict;
+    uint32_t lifetime_s =
+        resume_lifetime_s(&conn->profile->policy, !conn->tickets,
+                          v->action == RESUME_ACTION_RESUME ? v : NULL, conn->worker->now_ms);
+    SSL_CTX_set_session_cache_mode(
+        ctx, conn->cache ? SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout(ctx, lifetime_s);
+    SSL_CTX_set_session_psk_dhe_timeout(ctx, lifetime_s);
+}
+
 static enum tls_status conn_make_ssl(struct tls_conn *conn, const struct hello *hello,
                                      uint16_t protocol) {
     unsigned wanted = tickets_wanted(conn, hello);
-    conn->ssl = SSL_new(conn->profile->ctx[wanted > 0 ? wanted - 1 : 0]);
+    SSL_CTX *ctx = conn->profile->ctx[wanted > 0 ? wanted - 1 : 0];
+    ctx_prepare(conn, ctx);
+    conn->ssl = SSL_new(ctx);
     if (!conn->ssl) {
         return TLS_FAILED;
     }
@@ -405,9 +424,11 @@ static char *copy_name(struct bytes name) {
 enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
                                const struct tls_start *start, uint8_t *alert) {
     const struct policy *policy = &start->profile->policy;
+    bool keeps = policy_keeps_sessions(policy);
     *conn = (struct tls_conn){ .worker = worker,
                                .profile = start->profile,
-                               .cache = start->caches.own };
+                               .cache = keeps ? start->stores.own : NULL,
+                               .tickets = keeps && start->stores.tickets };
     conn->server_name = copy_name(start->server_name);
     if (start->server_name.len > 0 && !conn->server_name) {
         return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
@@ -435,7 +456,7 @@ enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
         .alpn = conn->alpn,
         .now_ms = worker->now_ms,
     };
-    resume_look_up(&worker->resume, &start->caches, &query, &conn->verdict);
+    resume_look_up(&worker->resume, &start->stores, &query, &conn->verdict);
     conn->decided = true;
     if (conn->verdict.action == RESUME_ACTION_ABORT) {
         return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
@@ -487,6 +508,16 @@ static enum tls_status conn_result(struct tls_conn *conn, int rc) {
     }
 }
 
+/* Policy allowed it; the library resumes only with the cipher that it would choose
+ * anew (R16), TLS 1.3 only with that one's hash (R24). */
+static enum reason reason_declined(uint16_t session_cipher, uint16_t cipher) {
+    bool tls13 = resume_share_hash(session_cipher, session_cipher);
+    if (tls13 && !resume_share_hash(session_cipher, cipher)) {
+        return REASON_HASH_MISMATCH;
+    }
+    return tls13 || session_cipher == cipher ? REASON_LIBRARY_DECLINED : REASON_CIPHER_MISMATCH;
+}
+
 enum tls_status tls_conn_handshake(struct tls_conn *conn) {
     ERR_clear_error();
     int rc = SSL_do_handshake(conn->ssl);
@@ -501,12 +532,10 @@ enum tls_status tls_conn_handshake(struct tls_conn *conn) {
     conn->done = true;
     conn->resumed = SSL_session_reused(conn->ssl) == 1;
     if (!conn->resumed && conn->verdict.action == RESUME_ACTION_RESUME) {
-        /* Policy allowed it; the library resumes only with the cipher that it
-         * would choose anew (R16). */
         const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
-        bool same = cipher && SSL_CIPHER_get_protocol_id(cipher) == conn->verdict.cipher;
         conn->verdict.action = RESUME_ACTION_FULL;
-        conn->verdict.reason = same ? REASON_LIBRARY_DECLINED : REASON_CIPHER_MISMATCH;
+        conn->verdict.reason =
+            reason_declined(conn->verdict.cipher, cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0);
     }
     conn->verdict.session = (struct bytes){ 0 };
     /* TLS 1.3 tickets wait within the library for the next write. */
@@ -541,9 +570,9 @@ void tls_conn_close_notify(struct tls_conn *conn) {
     ERR_clear_error();
 }
 
-void tls_conn_forget_session(const struct tls_conn *conn) {
+void tls_conn_forget_session(const struct tls_conn *conn, enum cache_mark mark) {
     if (conn->has_id && conn->cache) {
-        cache_kill(conn->cache, conn->id);
+        cache_kill(conn->cache, conn->id, mark);
     }
 }
 

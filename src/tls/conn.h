@@ -64,6 +64,7 @@ struct tls_conn {
     struct tls_worker *worker;         /* borrowed */
     const struct tls_profile *profile; /* borrowed */
     struct cache *cache;               /* borrowed; null when the profile's box is off */
+    bool tickets;                      /* the box of tickets, as it stood at the start */
     char *server_name;                 /* owned; lower case; null when the hello has none */
     struct bytes alpn;                 /* borrowed from the configuration */
     struct resume_verdict
@@ -84,7 +85,7 @@ struct tls_conn {
 /* What tls_conn_start needs to know of a hello. */
 struct tls_start {
     const struct tls_profile *profile;
-    struct resume_caches caches;
+    struct resume_stores stores;
     const struct hello *hello;
     struct bytes server_name; /* lower case; empty when there is none */
 };
@@ -117,8 +118,9 @@ size_t tls_conn_sealed_max(size_t len);
 void tls_conn_close_notify(struct tls_conn *conn);
 
 /* The session of this connection must not be resumed by ID any more (RFC 5246
- * 7.2.2 after a fatal alert: R18; strict-resume after an unclean end). */
-void tls_conn_forget_session(const struct tls_conn *conn);
+ * 7.2.2 after a fatal alert: R18; strict-resume after an unclean end). `mark` is
+ * what a later offer is told. */
+void tls_conn_forget_session(const struct tls_conn *conn, enum cache_mark mark);
 
 void tls_conn_free(struct tls_conn *conn);
 

@@ -154,23 +154,15 @@ static int ctx_set_protocol(const struct loader *l, SSL_CTX *ctx) {
     return 0;
 }
 
-static void ctx_set_resumption(const struct tls_profile *profile, SSL_CTX *ctx, unsigned tickets) {
-    const struct config_profile *p = profile->config;
+/* The rest is set by connection, see tls/conn.c. */
+static void ctx_set_resumption(SSL_CTX *ctx, unsigned tickets) {
     static const uint8_t context[] = "reprise";
-    const struct policy *policy = &profile->policy;
     SSL_CTX_set_session_id_context(ctx, context, sizeof(context) - 1);
-    SSL_CTX_set_session_cache_mode(ctx, p->session_cache
-                                            ? SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL
-                                            : SSL_SESS_CACHE_OFF);
-    uint32_t lifetime_s = p->session_tickets ? policy->ticket_lifetime_s : policy->cache_lifetime_s;
-    SSL_CTX_set_timeout(ctx, lifetime_s);
-    SSL_CTX_set_session_psk_dhe_timeout(ctx, lifetime_s);
     SSL_CTX_set_num_tickets(ctx, tickets);
     tls_conn_set_callbacks(ctx);
 }
 
-static SSL_CTX *ctx_make(const struct loader *l, const struct tls_profile *profile,
-                         const struct file *crl, unsigned tickets) {
+static SSL_CTX *ctx_make(const struct loader *l, const struct file *crl, unsigned tickets) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx) {
         err_set(l->err, "%s:%u: no memory for a TLS context", l->config->file, l->profile->line);
@@ -184,7 +176,7 @@ static SSL_CTX *ctx_make(const struct loader *l, const struct tls_profile *profi
             goto fail;
         }
     }
-    ctx_set_resumption(profile, ctx, tickets);
+    ctx_set_resumption(ctx, tickets);
     return ctx;
 fail:
     SSL_CTX_free(ctx);
@@ -266,7 +258,7 @@ static int profile_load(const struct loader *l, struct tls_profile *profile) {
         &profile->policy, p,
         &(struct policy_material){ file_bytes(&leaves), file_bytes(&ca), file_bytes(&crl) });
     for (unsigned n = 1; n <= TLS_TICKETS_MAX; n++) {
-        profile->ctx[n - 1] = ctx_make(l, profile, &crl, n);
+        profile->ctx[n - 1] = ctx_make(l, &crl, n);
         if (!profile->ctx[n - 1]) {
             goto out;
         }

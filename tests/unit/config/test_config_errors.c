@@ -105,7 +105,7 @@ static const struct bad bads[] = {
       "t.conf:1: unknown directive 'Workers' in the file, did you mean 'workers'?" },
     { "a directive of another section", PROFILES POOLS VSERVERS "cache-size: 1\n",
       "t.conf:12: unknown directive 'cache-size' in the file, expected workers, user, "
-      "control-socket, drain-timeout, max-connections, key-log, log, ticket-keys, "
+      "control-socket, drain-timeout, max-connections, replay-register, key-log, log, ticket-keys, "
       "client-ssl-profiles, pools or virtual-servers" },
     { "a directive twice", "workers: 2\nuser: a\nworkers: 3\n",
       "t.conf:3: 'workers' stands twice, expected once; the first is on line 1" },

@@ -125,7 +125,59 @@ static void no_psk_modes(struct session *s) {
 }
 
 static void cipher_not_offered(struct session *s) {
-    s->record.cipher = s->record.protocol == POLICY_TLS13 ? 0x1303 : 0xc030;
+    static const uint8_t ciphers[] = { 0x13, 0x01, 0x13, 0x03, 0xc0, 0x2b };
+    s->hello.cipher_suites = (struct bytes){ ciphers, sizeof(ciphers) };
+    s->record.cipher = s->record.protocol == POLICY_TLS13 ? 0x1302 : 0xc030;
+}
+
+/* Only suites of another hash are offered: TLS 1.3's 0x1302, and none of TLS 1.2's. */
+static void hash_not_offered(struct session *s) {
+    static const uint8_t ciphers[] = { 0x13, 0x02, 0xc0, 0x2b };
+    s->hello.cipher_suites = (struct bytes){ ciphers, sizeof(ciphers) };
+}
+
+/* R24: the same hash under another AEAD will do. */
+static void cipher_of_the_same_hash(struct session *s) {
+    static const uint8_t ciphers[] = { 0x13, 0x02, 0x13, 0x03 };
+    s->hello.cipher_suites = (struct bytes){ ciphers, sizeof(ciphers) };
+}
+
+static void of_the_other_hash(struct session *s) {
+    static const uint8_t ciphers[] = { 0x13, 0x01, 0x13, 0x03, 0x13, 0x04, 0x13, 0x05 };
+    s->hello.cipher_suites = (struct bytes){ ciphers, sizeof(ciphers) };
+    s->record.cipher = 0x1302;
+}
+
+static void invalidated_at_that_moment(struct session *s) {
+    s->query.invalid_before_ms = s->record.first_ms;
+}
+
+static void invalidated_before(struct session *s) {
+    s->query.invalid_before_ms = s->record.first_ms - 1;
+}
+
+/* Renewed since, which saves nothing. */
+static void invalidated_after_the_full_handshake(struct session *s) {
+    s->query.invalid_before_ms = s->record.issued_ms - 1;
+}
+
+static void no_session_in_it(struct session *s) {
+    s->record.flags |= RECORD_FLAG_TOO_LARGE;
+    s->record.session = (struct bytes){ 0 };
+}
+
+static void used_perhaps(struct session *s) {
+    s->profile.single_use_tickets = true;
+    s->query.used_since_ms = s->record.issued_ms + 1;
+}
+
+static void known_not_to_be_used(struct session *s) {
+    s->profile.single_use_tickets = true;
+    s->query.used_since_ms = s->record.issued_ms;
+}
+
+static void for_many_uses(struct session *s) {
+    s->query.used_since_ms = UINT64_MAX;
 }
 
 static void other_alpn(struct session *s) {
@@ -320,8 +372,19 @@ static const struct row rows[] = {
     ROW(RESUME_BY_PSK, no_psk_dhe_ke, FULL, PSK_MODE_NOT_OFFERED), /* R23 */
     ROW(RESUME_BY_PSK_STATEFUL, no_psk_dhe_ke, FULL, PSK_MODE_NOT_OFFERED),
     ROW(RESUME_BY_PSK, no_psk_modes, FULL, PSK_MODE_NOT_OFFERED),
-    ROW(EVERY_WAY, cipher_not_offered, FULL, CIPHER_MISMATCH), /* R16, R24 */
-    ROW(EVERY_WAY, other_alpn, FULL, ALPN_MISMATCH),           /* R5 */
+    ROW(EVERY_WAY, invalidated_at_that_moment, FULL, INVALIDATED),
+    ROW(EVERY_WAY, invalidated_after_the_full_handshake, FULL, INVALIDATED),
+    ROW(EVERY_WAY, no_session_in_it, FULL, SESSION_TOO_LARGE), /* R44 */
+    ROW(RESUME_BY_TICKET, used_perhaps, FULL, USE_UNCERTAIN),  /* R29 */
+    ROW(RESUME_BY_PSK, used_perhaps, FULL, USE_UNCERTAIN),
+    ROW(RESUME_BY_SESSION_ID, cipher_not_offered, FULL, CIPHER_MISMATCH), /* R16 */
+    ROW(RESUME_BY_TICKET, cipher_not_offered, FULL, CIPHER_MISMATCH),
+    ROW(RESUME_BY_PSK, cipher_not_offered, FULL, HASH_MISMATCH), /* R24 */
+    ROW(RESUME_BY_PSK_STATEFUL, cipher_not_offered, FULL, HASH_MISMATCH),
+    ROW(RESUME_BY_PSK, hash_not_offered, FULL, HASH_MISMATCH),
+    ROW(RESUME_BY_PSK_STATEFUL, hash_not_offered, FULL, HASH_MISMATCH),
+    ROW(RESUME_BY_PSK, of_the_other_hash, FULL, HASH_MISMATCH),
+    ROW(EVERY_WAY, other_alpn, FULL, ALPN_MISMATCH), /* R5 */
     ROW(EVERY_WAY, no_alpn, FULL, ALPN_MISMATCH),
     ROW(EVERY_WAY, alpn_after_none, FULL, ALPN_MISMATCH),
     /* time */
@@ -358,6 +421,13 @@ static const struct row rows[] = {
     ROW(EVERY_WAY, from_a_clock_ahead, RESUME, RESUMED),
     ROW(EVERY_WAY, lineage_from_a_clock_ahead, RESUME, RESUMED),
     ROW(EVERY_WAY, whatever_does_not_bind, RESUME, RESUMED),
+    ROW(EVERY_WAY, invalidated_before, RESUME, RESUMED),
+    ROW(EVERY_WAY, known_not_to_be_used, RESUME, RESUMED),
+    ROW(EVERY_WAY, for_many_uses, RESUME, RESUMED),
+    ROW(RESUME_BY_SESSION_ID, used_perhaps, RESUME, RESUMED),     /* no ticket */
+    ROW(RESUME_BY_PSK_STATEFUL, used_perhaps, RESUME, RESUMED),   /* the cache knows */
+    ROW(RESUME_BY_PSK, cipher_of_the_same_hash, RESUME, RESUMED), /* R24 */
+    ROW(RESUME_BY_PSK_STATEFUL, cipher_of_the_same_hash, RESUME, RESUMED),
     ROW(RESUME_BY_SESSION_ID, ems_missing_both, RESUME, RESUMED),
     ROW(RESUME_BY_TICKET, ems_missing_both, RESUME, RESUMED),
     ROW(RESUME_BY_PSK, ems_missing_now, RESUME, RESUMED), /* TLS 1.3 has no such extension */

@@ -5,7 +5,7 @@
 #include "ring.h"
 #include "session.h"
 
-#define CACHE_SESSIONS 100u
+static const struct cache_size cache_size = { .sessions = 100 };
 
 /* A worker of one profile. */
 struct bench {
@@ -15,7 +15,9 @@ struct bench {
     struct cache *other; /* of another profile of the virtual server */
     struct cache *all[2];
     struct resume resume;
-    struct resume_caches caches;
+    struct replay *replay;
+    struct switches switches;
+    struct resume_stores stores;
     struct resume_made made; /* what the last handshake settled */
     struct resume_verdict verdict;
     uint8_t id[CACHE_ID_LEN];
@@ -27,8 +29,8 @@ static struct bench bench; /* large; one at a time */
 
 static struct cache *make_cache(void) {
     struct err err = { 0 };
-    struct cache *cache = shared_alloc(cache_layout_bytes(CACHE_SESSIONS));
-    assert_int_equal(cache_init(cache, CACHE_SESSIONS, &err), 0);
+    struct cache *cache = shared_alloc(cache_layout_bytes(cache_size));
+    assert_int_equal(cache_init(cache, cache_size, &err), 0);
     return cache;
 }
 
@@ -43,7 +45,15 @@ static void bench_start(enum resume_by kind) {
     bench.other = make_cache();
     bench.all[0] = bench.cache;
     bench.all[1] = bench.other;
-    bench.caches = (struct resume_caches){ bench.cache, bench.all, 2 };
+    bench.replay = shared_alloc(replay_layout_bytes(REPLAY_TICKETS_MIN));
+    replay_init(bench.replay, REPLAY_TICKETS_MIN, NOW_MS);
+    switches_init(&bench.switches, "web", true, true);
+    bench.stores = (struct resume_stores){ .own = bench.cache,
+                                           .tickets = true,
+                                           .replay = bench.replay,
+                                           .switches = &bench.switches,
+                                           .others = bench.all,
+                                           .other_count = 2 };
     struct err err = { 0 };
     bench.resume.sealer = sealer_new(bench.ring, &err);
     bench.resume.scratch = secret_alloc(sizeof(*bench.resume.scratch));
@@ -66,8 +76,9 @@ static void bench_start(enum resume_by kind) {
 static void bench_end(void) {
     sealer_free(bench.resume.sealer);
     secret_free(bench.resume.scratch, sizeof(*bench.resume.scratch));
-    shared_free(bench.cache, cache_layout_bytes(CACHE_SESSIONS));
-    shared_free(bench.other, cache_layout_bytes(CACHE_SESSIONS));
+    shared_free(bench.cache, cache_layout_bytes(cache_size));
+    shared_free(bench.other, cache_layout_bytes(cache_size));
+    shared_free(bench.replay, replay_layout_bytes(REPLAY_TICKETS_MIN));
     ring_drop(bench.ring);
 }
 
@@ -82,8 +93,10 @@ static void keep_and_offer(void) {
         assert_int_equal(resume_store(&bench.resume, bench.cache, bench.id, &bench.made), 0);
     } else {
         struct sealer_key key;
-        bench.ticket_len = resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key);
-        assert_true(bench.ticket_len > 0);
+        bool kept = false;
+        bench.ticket_len =
+            resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key, &kept);
+        assert_true(bench.ticket_len > 0 && kept);
         assert_true(bench.ticket_len <= resume_ticket_max(bench.made.session.len));
     }
     switch (bench.made.kind) {
@@ -109,7 +122,7 @@ static void keep_and_offer(void) {
 
 static const struct resume_verdict *look_up(void) {
     memset(&bench.verdict, 0xee, sizeof(bench.verdict)); /* nothing may be left as it was */
-    resume_look_up(&bench.resume, &bench.caches, &bench.s.query, &bench.verdict);
+    resume_look_up(&bench.resume, &bench.stores, &bench.s.query, &bench.verdict);
     assert_int_equal(bench.s.query.by, bench.verdict.offered);
     return &bench.verdict;
 }
@@ -174,9 +187,9 @@ static void with_the_cache_unticked_nothing_stateful_resumes(void **state) {
         bench_start(cached[i]);
         keep_and_offer();
         assert_resumes(cached[i]);
-        bench.caches.own = NULL;
+        bench.stores.own = NULL;
         assert_full(cached[i], REASON_CACHE_OFF);
-        bench.caches = (struct resume_caches){ 0 };
+        bench.stores = (struct resume_stores){ 0 };
         assert_full(cached[i], REASON_CACHE_OFF);
         bench_end();
     }
@@ -189,7 +202,7 @@ static void with_tickets_unticked_no_ticket_opens(void **state) {
         bench_start(sealed[i]);
         keep_and_offer();
         assert_resumes(sealed[i]);
-        bench.s.profile.session_tickets = false;
+        bench.stores.tickets = false;
         assert_full(sealed[i], REASON_TICKETS_OFF);
         bench_end();
     }
@@ -209,7 +222,7 @@ static void a_session_id_beside_a_ticket_is_not_looked_up(void **state) {
     struct cache_stats after;
     cache_read_stats(bench.cache, &before);
     assert_full(RESUME_BY_TICKET, REASON_UNKNOWN_TICKET_KEY);
-    bench.s.profile.session_tickets = false;
+    bench.stores.tickets = false;
     assert_full(RESUME_BY_TICKET, REASON_TICKETS_OFF);
     cache_read_stats(bench.cache, &after);
     assert_int_equal(after.lookups, before.lookups);
@@ -250,22 +263,170 @@ static void an_id_of_another_profile_s_cache(void **state) {
     for (size_t i = 0; i < LENGTH(cached); i++) {
         bench_start(cached[i]);
         keep_and_offer();
-        bench.caches.own = bench.other;
+        bench.stores.own = bench.other;
         assert_full(cached[i], REASON_OTHER_PROFILE);
-        bench.caches.other_count = 0;
+        bench.stores.other_count = 0;
         assert_full(cached[i], REASON_UNKNOWN_SESSION_ID);
         bench_end();
     }
 }
 
-/* R18: strict-resume took it away. */
-static void a_killed_session_is_told_so(void **state) {
+/* R18, R29, R44: what became of a session is what its ID is told. */
+static void a_killed_session_is_told_why(void **state) {
     (void)state;
-    bench_start(RESUME_BY_SESSION_ID);
+    static const struct {
+        enum cache_mark mark;
+        enum reason reason;
+    } cases[] = {
+        { CACHE_MARK_UNCLEAN, REASON_UNCLEAN_SHUTDOWN },
+        { CACHE_MARK_FATAL_ALERT, REASON_FATAL_ALERT },
+        { CACHE_MARK_INVALIDATED, REASON_INVALIDATED },
+        { CACHE_MARK_USED, REASON_ALREADY_USED },
+        { CACHE_MARK_TOO_LARGE, REASON_SESSION_TOO_LARGE },
+        { (enum cache_mark)77, REASON_UNKNOWN_SESSION_ID }, /* of another release */
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        bench_start(RESUME_BY_SESSION_ID);
+        keep_and_offer();
+        assert_int_equal(cache_kill(bench.cache, bench.id, cases[i].mark), CACHE_HIT);
+        assert_full(RESUME_BY_SESSION_ID, cases[i].reason);
+        bench_end();
+    }
+}
+
+static void a_session_that_had_to_go_is_told_so(void **state) {
+    (void)state;
+    static const enum resume_by cached[] = { RESUME_BY_SESSION_ID, RESUME_BY_PSK_STATEFUL };
+    for (size_t i = 0; i < LENGTH(cached); i++) {
+        bench_start(cached[i]);
+        keep_and_offer();
+        cache_expire(bench.cache, NOW_MS / MS_PER_S + 1);
+        assert_full(cached[i], REASON_EXPIRED);
+        keep_and_offer();
+        uint8_t id[CACHE_ID_LEN] = { 0 };
+        for (uint32_t n = 1; cache_has(bench.cache, bench.id); n++) {
+            memcpy(id, &n, sizeof(n));
+            cache_put(bench.cache, id, bytes_of("another"), NOW_MS / MS_PER_S);
+        }
+        assert_full(cached[i], REASON_EVICTED);
+        bench_end();
+    }
+}
+
+/* --- single use ---------------------------------------------------------- */
+
+/* R29: a ticket opens once; a session ID of TLS 1.2 is no ticket. */
+static void a_ticket_for_single_use_opens_once(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        bench.s.profile.single_use_tickets = true;
+        keep_and_offer();
+        assert_resumes(ways[i]);
+        assert_int_equal(bench.verdict.renew, ways[i] == RESUME_BY_TICKET);
+        if (ways[i] == RESUME_BY_SESSION_ID) {
+            assert_resumes(ways[i]);
+        } else {
+            assert_full(ways[i], REASON_ALREADY_USED);
+            assert_full(ways[i], REASON_ALREADY_USED);
+        }
+        bench_end();
+    }
+}
+
+/* An offer that is refused for another reason burns nothing. */
+static void a_refused_offer_uses_nothing_up(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        bench.s.profile.single_use_tickets = true;
+        keep_and_offer();
+        bench.s.query.server_name = bytes_of("mail.example.com");
+        assert_full(ways[i], REASON_OTHER_SERVER_NAME);
+        bench.s.query.server_name = bench.s.hello.server_name;
+        assert_resumes(ways[i]);
+        bench_end();
+    }
+}
+
+/* R29, R38: what may have been used before the register was is refused; so is what it
+ * has no room for, and everything without a register. */
+static void an_uncertain_use_is_refused(void **state) {
+    (void)state;
+    static const enum resume_by sealed[] = { RESUME_BY_TICKET, RESUME_BY_PSK };
+    for (size_t i = 0; i < LENGTH(sealed); i++) {
+        bench_start(sealed[i]);
+        bench.s.profile.single_use_tickets = true;
+        bench.made.now_ms = NOW_MS - 1;
+        keep_and_offer();
+        assert_full(sealed[i], REASON_USE_UNCERTAIN);
+        bench.made.now_ms = NOW_MS;
+        keep_and_offer();
+        bench.stores.replay = NULL;
+        assert_full(sealed[i], REASON_USE_UNCERTAIN);
+        bench.stores.replay = bench.replay;
+        for (uint64_t n = 0; n < 20ull * REPLAY_TICKETS_MIN; n++) {
+            replay_claim(bench.replay, (struct bytes){ (uint8_t *)&n, sizeof(n) },
+                         NOW_MS / MS_PER_S, NOW_MS / MS_PER_S + 3600);
+        }
+        assert_full(sealed[i], REASON_USE_UNCERTAIN);
+        bench_end();
+    }
+}
+
+/* --- the operator -------------------------------------------------------- */
+
+static void what_is_invalidated_does_not_resume(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        uint8_t name[RECORD_NAME_LEN];
+        bench_start(ways[i]);
+        keep_and_offer();
+        record_hash_name(bytes_of("mail.example.com"), name);
+        assert_true(switches_invalidate_name(&bench.switches, name, NOW_MS));
+        assert_resumes(ways[i]);
+        record_hash_name(bench.made.server_name, name);
+        assert_true(switches_invalidate_name(&bench.switches, name, NOW_MS));
+        assert_full(ways[i], REASON_INVALIDATED);
+        bench.made.now_ms = NOW_MS + 1; /* a full handshake after it */
+        keep_and_offer();
+        bench.s.query.now_ms = NOW_MS + 1;
+        assert_resumes(ways[i]);
+        switches_invalidate_all(&bench.switches, NOW_MS + 1);
+        assert_full(ways[i], REASON_INVALIDATED);
+        bench_end();
+    }
+}
+
+/* What was renewed at the same moment, or later by a clock, does not slip through. */
+static void an_invalidated_chain_is_not_saved_by_renewal(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_PSK);
     keep_and_offer();
-    assert_int_equal(cache_kill(bench.cache, bench.id), CACHE_HIT);
-    assert_full(RESUME_BY_SESSION_ID, REASON_UNCLEAN_SHUTDOWN);
+    assert_resumes(RESUME_BY_PSK);
+    struct resume_verdict verdict = bench.verdict;
+    bench.made.resumed = &verdict;
+    bench.made.now_ms = NOW_MS + 5000;
+    keep_and_offer();
+    switches_invalidate_all(&bench.switches, NOW_MS + 1000);
+    bench.s.query.now_ms = NOW_MS + 6000;
+    assert_full(RESUME_BY_PSK, REASON_INVALIDATED);
     bench_end();
+}
+
+/* A profile that asks for the certificate on each connection: nothing resumes, whatever
+ * was kept before. */
+static void with_authenticate_always_nothing_resumes(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        keep_and_offer();
+        bench.s.profile.authenticate = AUTHENTICATE_ALWAYS;
+        assert_full(ways[i], REASON_CLIENT_CERTIFICATE_REQUIRED);
+        bench.s.profile.authenticate = AUTHENTICATE_ONCE;
+        assert_resumes(ways[i]);
+        bench_end();
+    }
 }
 
 /* R15, R44: tickets that are garbage, cut, too large, or of an unknown key. */
@@ -338,16 +499,17 @@ static void a_spoilt_entry_leads_to_a_full_handshake(void **state) {
     keep_and_offer();
     static uint8_t sealed[CACHE_RECORD_MAX];
     size_t len = 0;
-    assert_int_equal(cache_get(bench.cache, bench.id, sealed, &len), CACHE_HIT);
+    enum cache_mark mark;
+    assert_int_equal(cache_get(bench.cache, bench.id, sealed, &len, &mark), CACHE_HIT);
     sealed[len - 1] ^= 1;
-    cache_put(bench.cache, bench.id, (struct bytes){ sealed, len });
+    cache_put(bench.cache, bench.id, (struct bytes){ sealed, len }, NOW_MS / MS_PER_S);
     assert_full(RESUME_BY_SESSION_ID, REASON_TICKET_DAMAGED);
     sealed[len - 1] ^= 1;
     bench.id[5] ^= 1; /* under another ID */
-    cache_put(bench.cache, bench.id, (struct bytes){ sealed, len });
+    cache_put(bench.cache, bench.id, (struct bytes){ sealed, len }, NOW_MS / MS_PER_S);
     assert_full(RESUME_BY_SESSION_ID, REASON_TICKET_DAMAGED);
     for (size_t cut = 0; cut < len; cut += 7) {
-        cache_put(bench.cache, bench.id, (struct bytes){ sealed, cut });
+        cache_put(bench.cache, bench.id, (struct bytes){ sealed, cut }, NOW_MS / MS_PER_S);
         assert_full(RESUME_BY_SESSION_ID, REASON_TICKET_DAMAGED);
     }
     bench_end();
@@ -470,17 +632,32 @@ static void a_large_session_comes_back(void **state) {
     }
 }
 
-/* R44: it is refused whole, and said so. */
+/* R44: it is refused whole, and a later offer is told so. */
 static void a_session_too_large_is_not_kept(void **state) {
     (void)state;
     static uint8_t session[RECORD_SESSION_MAX + 1];
-    bench_start(RESUME_BY_TICKET);
-    struct sealer_key key;
+    static const enum resume_by sealed[] = { RESUME_BY_TICKET, RESUME_BY_PSK };
+    for (size_t i = 0; i < LENGTH(sealed); i++) {
+        bench_start(sealed[i]);
+        keep_and_offer();
+        struct sealer_key key;
+        bool kept = true;
+        bench.made.session = (struct bytes){ session, sizeof(session) };
+        size_t len = resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key, &kept);
+        assert_false(kept);
+        assert_in_range(len, SEALER_OVERHEAD + 1, 400);
+        struct bytes *offered = sealed[i] == RESUME_BY_TICKET ? &bench.s.hello.session_ticket
+                                                              : &bench.s.hello.psk_identity;
+        *offered = (struct bytes){ bench.ticket, len };
+        assert_full(sealed[i], REASON_SESSION_TOO_LARGE);
+        bench_end();
+    }
+    bench_start(RESUME_BY_SESSION_ID);
+    keep_and_offer();
     bench.made.session = (struct bytes){ session, sizeof(session) };
-    assert_int_equal(resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key), 0);
-    bench.made.kind = RESUME_BY_SESSION_ID;
     assert_int_equal(resume_store(&bench.resume, bench.cache, bench.id, &bench.made), -1);
     assert_false(cache_has(bench.cache, bench.id));
+    assert_full(RESUME_BY_SESSION_ID, REASON_SESSION_TOO_LARGE);
     bench_end();
 }
 
@@ -494,7 +671,8 @@ static void without_a_key_nothing_is_kept(void **state) {
     bench.resume.sealer = sealer_new(empty, &err);
     assert_non_null(bench.resume.sealer);
     struct sealer_key key;
-    assert_int_equal(resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key), 0);
+    bool kept = true;
+    assert_int_equal(resume_make_ticket(&bench.resume, &bench.made, bench.ticket, &key, &kept), 0);
     bench.made.kind = RESUME_BY_SESSION_ID;
     assert_int_equal(resume_store(&bench.resume, bench.cache, bench.id, &bench.made), -1);
     assert_false(cache_has(bench.cache, bench.id));
@@ -514,7 +692,7 @@ static void what_is_kept_is_sealed(void **state) {
     bench_end();
     bench_start(RESUME_BY_SESSION_ID);
     keep_and_offer();
-    assert_null(memmem(bench.cache, cache_layout_bytes(CACHE_SESSIONS), "library", 7));
+    assert_null(memmem(bench.cache, cache_layout_bytes(cache_size), "library", 7));
     /* What was encoded on the way is wiped. */
     assert_null(
         memmem(bench.resume.scratch->encoded, sizeof(bench.resume.scratch->encoded), "library", 7));
@@ -570,6 +748,23 @@ static void the_lineage_is_carried_over(void **state) {
     }
 }
 
+/* R21: nobody is told a lifetime that the lineage will not last. */
+static void the_lifetime_told_ends_with_the_lineage(void **state) {
+    (void)state;
+    bench_start(RESUME_BY_PSK);
+    const struct policy *policy = &bench.s.policy;
+    struct resume_verdict old = { .first_ms = NOW_MS };
+    assert_int_equal(resume_lifetime_s(policy, false, NULL, NOW_MS), TICKET_TIMEOUT_S);
+    assert_int_equal(resume_lifetime_s(policy, true, NULL, NOW_MS), CACHE_TIMEOUT_S);
+    uint64_t late_ms = NOW_MS + (MAX_LINEAGE_S - 100) * MS_PER_S;
+    assert_int_equal(resume_lifetime_s(policy, false, &old, NOW_MS), TICKET_TIMEOUT_S);
+    assert_int_equal(resume_lifetime_s(policy, false, &old, late_ms), 100);
+    assert_int_equal(resume_lifetime_s(policy, true, &old, late_ms), 100);
+    assert_int_equal(resume_lifetime_s(policy, true, &old, late_ms + 100 * MS_PER_S), 0);
+    assert_int_equal(resume_lifetime_s(policy, true, &old, late_ms + 999 * MS_PER_S), 0);
+    bench_end();
+}
+
 /* RFC 5077: a TLS 1.2 session that is renewed lives on for what it has left, as the library
  * counts it. */
 static void a_renewed_ticket_s_lifetime_shrinks(void **state) {
@@ -623,7 +818,14 @@ int main(void) {
         cmocka_unit_test(unknown_ids_of_every_length),
         cmocka_unit_test(handles_that_nobody_issued),
         cmocka_unit_test(an_id_of_another_profile_s_cache),
-        cmocka_unit_test(a_killed_session_is_told_so),
+        cmocka_unit_test(a_killed_session_is_told_why),
+        cmocka_unit_test(a_session_that_had_to_go_is_told_so),
+        cmocka_unit_test(a_ticket_for_single_use_opens_once),
+        cmocka_unit_test(a_refused_offer_uses_nothing_up),
+        cmocka_unit_test(an_uncertain_use_is_refused),
+        cmocka_unit_test(what_is_invalidated_does_not_resume),
+        cmocka_unit_test(an_invalidated_chain_is_not_saved_by_renewal),
+        cmocka_unit_test(with_authenticate_always_nothing_resumes),
         cmocka_unit_test(bad_tickets_lead_to_a_full_handshake),
         cmocka_unit_test(sealed_nonsense_leads_to_a_full_handshake),
         cmocka_unit_test(a_spoilt_entry_leads_to_a_full_handshake),
@@ -638,6 +840,7 @@ int main(void) {
         cmocka_unit_test(what_is_kept_is_sealed),
         cmocka_unit_test(a_ticket_of_a_retired_key_is_renewed),
         cmocka_unit_test(the_lineage_is_carried_over),
+        cmocka_unit_test(the_lifetime_told_ends_with_the_lineage),
         cmocka_unit_test(a_renewed_ticket_s_lifetime_shrinks),
         cmocka_unit_test(a_clock_set_back_adds_no_lifetime),
     };

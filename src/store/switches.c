@@ -1,0 +1,72 @@
+/* switches.c: see switches.h. */
+#include "store/switches.h"
+
+#include <assert.h>
+#include <string.h>
+
+void switches_init(struct switches *s, const char *profile, bool session_cache,
+                   bool session_tickets) {
+    size_t len = strlen(profile);
+    assert(len <= SWITCHES_PROFILE_MAX);
+    memcpy(s->profile, profile, len + 1);
+    atomic_store(&s->session_cache, session_cache);
+    atomic_store(&s->session_tickets, session_tickets);
+}
+
+/* The name's time, or 0 when another name, or none, has the place. */
+static uint64_t name_get(const struct switches_name *place,
+                         const uint8_t name[static SWITCHES_NAME_LEN]) {
+    uint64_t before_ms = atomic_load(&place->before_ms);
+    return memcmp(place->name, name, SWITCHES_NAME_LEN) == 0 ? before_ms : 0;
+}
+
+/* A name's place is written while it is unused, so that no reader takes one name's
+ * time for another's. */
+static void name_set(struct switches_name *place, const uint8_t name[static SWITCHES_NAME_LEN],
+                     uint64_t before_ms) {
+    atomic_store(&place->before_ms, 0);
+    memcpy(place->name, name, SWITCHES_NAME_LEN);
+    atomic_store(&place->before_ms, before_ms);
+}
+
+void switches_inherit(struct switches *s, const struct switches *from) {
+    atomic_store(&s->invalid_before_ms, atomic_load(&from->invalid_before_ms));
+    for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
+        name_set(&s->names[i], from->names[i].name, atomic_load(&from->names[i].before_ms));
+    }
+}
+
+void switches_invalidate_all(struct switches *s, uint64_t now_ms) {
+    atomic_store(&s->invalid_before_ms, now_ms);
+}
+
+bool switches_invalidate_name(struct switches *s, const uint8_t name[static SWITCHES_NAME_LEN],
+                              uint64_t now_ms) {
+    struct switches_name *free_place = NULL;
+    for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
+        struct switches_name *place = &s->names[i];
+        if (name_get(place, name) != 0) {
+            atomic_store(&place->before_ms, now_ms);
+            return true;
+        }
+        if (!free_place && atomic_load(&place->before_ms) + SWITCHES_KEEP_MS < now_ms) {
+            free_place = place;
+        }
+    }
+    if (!free_place) {
+        switches_invalidate_all(s, now_ms);
+        return false;
+    }
+    name_set(free_place, name, now_ms);
+    return true;
+}
+
+uint64_t switches_invalid_before_ms(const struct switches *s,
+                                    const uint8_t name[static SWITCHES_NAME_LEN]) {
+    uint64_t before_ms = atomic_load(&s->invalid_before_ms);
+    for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
+        uint64_t name_ms = name_get(&s->names[i], name);
+        before_ms = name_ms > before_ms ? name_ms : before_ms;
+    }
+    return before_ms;
+}
