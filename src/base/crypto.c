@@ -12,6 +12,8 @@
 #include <openssl/sha.h>
 #include <openssl/siphash.h>
 
+#define ZERO_PART 8u
+
 static_assert(sizeof(EVP_AEAD_CTX) <= CRYPTO_AEAD_BYTES, "the context fits its storage");
 static_assert(_Alignof(EVP_AEAD_CTX) <= 16, "the context fits its storage");
 
@@ -41,6 +43,15 @@ bool crypto_is_zero(const void *buf, size_t len) {
         any |= p[i];
     }
     return any == 0;
+}
+
+bool crypto_has_zero_part(const void *buf, size_t len) {
+    const uint8_t *p = buf;
+    bool found = false;
+    for (size_t at = 0; at + ZERO_PART <= len; at += ZERO_PART) {
+        found |= crypto_is_zero(p + at, ZERO_PART);
+    }
+    return found;
 }
 
 void crypto_hash(struct bytes data, uint8_t out[static CRYPTO_HASH_LEN]) {

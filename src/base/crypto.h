@@ -31,6 +31,11 @@ bool crypto_equal(const void *a, const void *b, size_t len);
 /* True when all len bytes are zero, in a time that depends on len only. */
 bool crypto_is_zero(const void *buf, size_t len);
 
+/* True when any 8 bytes in a row from a multiple of 8 on are zero, in a time that depends on
+ * len only: what a key that was never, or only partly, filled in looks like. A random
+ * key of 32 bytes does once in 2^62. */
+bool crypto_has_zero_part(const void *buf, size_t len);
+
 /* SHA-256 of the data. */
 void crypto_hash(struct bytes data, uint8_t out[static CRYPTO_HASH_LEN]);
 

@@ -35,13 +35,16 @@ static enum reason open_ticket(struct resume *resume, struct bytes ticket,
             ? sealer_open_ticket(resume->sealer, ticket, resume->scratch->opened, &len,
                                  &verdict->key)
             : SEALER_DAMAGED;
-    verdict->has_key = status == SEALER_OK || status == SEALER_UNKNOWN_KEY;
+    verdict->has_key =
+        status == SEALER_OK || status == SEALER_UNKNOWN_KEY || status == SEALER_RETIRED_KEY;
     *plain = (struct bytes){ resume->scratch->opened, len };
     switch (status) {
     case SEALER_OK:
         return REASON_RESUMED;
     case SEALER_UNKNOWN_KEY:
         return REASON_UNKNOWN_TICKET_KEY;
+    case SEALER_RETIRED_KEY:
+        return REASON_RETIRED_TICKET_KEY;
     case SEALER_DAMAGED:
         return REASON_TICKET_DAMAGED;
     case SEALER_UNAVAILABLE:
@@ -115,9 +118,10 @@ static enum reason open_entry(struct resume *resume, const struct resume_stores 
         return reason;
     }
     size_t len = 0;
-    if (sealer_open_entry(resume->sealer, id.data, sealed, resume->scratch->opened, &len) !=
-        SEALER_OK) {
-        return REASON_TICKET_DAMAGED;
+    enum sealer_status status =
+        sealer_open_entry(resume->sealer, id.data, sealed, resume->scratch->opened, &len);
+    if (status != SEALER_OK) {
+        return status == SEALER_UNAVAILABLE ? REASON_STORE_UNAVAILABLE : REASON_TICKET_DAMAGED;
     }
     *plain = (struct bytes){ resume->scratch->opened, len };
     return REASON_RESUMED;

@@ -101,11 +101,11 @@ bool sealer_ready(struct sealer *sealer) {
     return sealer->has_current;
 }
 
-/* Derives the key for (secret, head's sealer ID) into d. Refuses a zero secret
- * (CVE-2020-13777): no ring that is well has one. */
+/* Derives the key for (secret, head's sealer ID) into d. Refuses a secret that is zero or
+ * partly zero (CVE-2020-13777): no ring that is well has one. */
 static int derive(struct derived *d, const uint8_t secret[static CRYPTO_KEY_LEN],
                   const uint8_t head[static KEYRING_NAME_LEN + SEALER_ID_LEN]) {
-    if (crypto_is_zero(secret, CRYPTO_KEY_LEN)) {
+    if (crypto_has_zero_part(secret, CRYPTO_KEY_LEN)) {
         return -1;
     }
     uint8_t key[CRYPTO_KEY_LEN];
@@ -222,6 +222,9 @@ enum sealer_status sealer_open_ticket(struct sealer *sealer, struct bytes ticket
     sealer_refresh(sealer);
     *key = (struct sealer_key){ 0 };
     *out_len = 0;
+    if (sealer->generation == 0) {
+        return SEALER_UNAVAILABLE; /* the ring could not be read yet: nothing is known */
+    }
     if (ticket.len < SEALER_OVERHEAD) {
         return SEALER_DAMAGED;
     }
@@ -229,6 +232,9 @@ enum sealer_status sealer_open_ticket(struct sealer *sealer, struct bytes ticket
     for (unsigned i = 0; i < sealer->keys.count; i++) {
         const struct keyring_key *k = &sealer->keys.keys[i];
         if (memcmp(k->name, ticket.data, KEYRING_NAME_LEN) == 0) {
+            if (k->state == KEY_WIPED) {
+                return SEALER_RETIRED_KEY;
+            }
             key->current = k->state == KEY_CURRENT;
             const struct use use = { k->secret, k->name, PURPOSE_TICKET, { 0 } };
             return open_sealed(sealer, &use, ticket, out, out_len);

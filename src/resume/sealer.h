@@ -13,8 +13,8 @@
  * their own (secret_alloc), are made anew whenever the ring changes, and are
  * wiped then. One process, one thread.
  *
- * Threat: tickets come from anyone. A name that the ring does not know costs no
- * cryptography (R43).
+ * Threat: tickets come from anyone. A name that the ring does not know, or of which it
+ * knows no more than the name, costs no cryptography (R43).
  */
 #ifndef REPRISE_RESUME_SEALER_H
 #define REPRISE_RESUME_SEALER_H
@@ -33,9 +33,10 @@ struct sealer;
 
 enum sealer_status {
     SEALER_OK,
-    SEALER_UNKNOWN_KEY,
+    SEALER_UNKNOWN_KEY, /* a name that the ring never had, or no longer remembers */
+    SEALER_RETIRED_KEY, /* the name of a key that was wiped */
     SEALER_DAMAGED,     /* too short, or does not authenticate */
-    SEALER_UNAVAILABLE, /* no usable key */
+    SEALER_UNAVAILABLE, /* no usable key, or the ring could not be read yet */
 };
 
 /* What a ticket was sealed under. */

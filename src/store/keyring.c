@@ -46,26 +46,38 @@ static struct keyring_key *key_in_state(struct keyring *ring, enum keyring_state
     return NULL;
 }
 
-static struct keyring_key *key_oldest_retired(struct keyring *ring) {
+/* The one that was retired first. */
+static struct keyring_key *key_oldest(struct keyring *ring, enum keyring_state state) {
     struct keyring_key *oldest = NULL;
     for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
         struct keyring_key *key = &ring->keys[i];
-        if (key->state == KEY_RETIRED && (!oldest || key->retired_s < oldest->retired_s)) {
+        if (key->state == state && (!oldest || key->retired_s < oldest->retired_s)) {
             oldest = key;
         }
     }
     return oldest;
 }
 
-/* A place for a new key: an empty one, or the oldest retired key's. The ring
- * holds one CURRENT and one NEXT at most, so one of the two exists. */
+/* A place for a new key: an empty one, or that of the name wiped longest ago, or of the
+ * oldest retired key. The ring holds one CURRENT and one NEXT at most, so one of them exists. */
 static struct keyring_key *key_place(struct keyring *ring, struct keyring_change *change) {
     struct keyring_key *place = key_in_state(ring, KEY_EMPTY);
     if (!place) {
-        place = key_oldest_retired(ring);
+        place = key_oldest(ring, KEY_WIPED);
+    }
+    if (!place) {
+        place = key_oldest(ring, KEY_RETIRED);
         change->crowded++;
     }
     return place;
+}
+
+/* Only the name stays, so that its tickets can be told from those of nobody. The state last:
+ * a keeper that dies here leaves a retired key, which the next one wipes. */
+static void key_wipe(struct keyring_key *key) {
+    crypto_wipe(key->secret, sizeof(key->secret));
+    atomic_signal_fence(memory_order_seq_cst);
+    key->state = KEY_WIPED;
 }
 
 void keyring_init(struct keyring *ring, uint64_t now_s) {
@@ -105,7 +117,7 @@ static void ring_wipe_expired(struct keyring *ring, uint64_t now_s, struct keyri
     for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
         struct keyring_key *key = &ring->keys[i];
         if (key->state == KEY_RETIRED && key->open_until_s <= now_s) {
-            crypto_wipe(key, sizeof(*key));
+            key_wipe(key);
             change->wiped++;
         }
     }

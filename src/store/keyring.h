@@ -1,8 +1,8 @@
 /* keyring.h: the ticket keys, in shared memory: written by the keeper, read by workers.
  *
  * A key lives through: NEXT (known, opens, does not seal yet), CURRENT (seals
- * and opens), RETIRED (opens only), then it is wiped and its place is EMPTY. A
- * key is in the ring before it seals, so that whoever shares the ring can open
+ * and opens), RETIRED (opens only), WIPED (its secret is gone; the name stays, to
+ * tell its tickets from those of nobody, until the place is needed). A key is in the ring before it seals, so that whoever shares the ring can open
  * its first ticket. Beside the ring lies the key under which cache records are
  * sealed; it lives as long as the region.
  *
@@ -25,7 +25,7 @@
 #define KEYRING_NAME_LEN 16
 #define KEYRING_SLOTS 256
 
-enum keyring_state { KEY_EMPTY, KEY_NEXT, KEY_CURRENT, KEY_RETIRED };
+enum keyring_state { KEY_EMPTY, KEY_NEXT, KEY_CURRENT, KEY_RETIRED, KEY_WIPED };
 
 struct keyring_key {
     uint8_t name[KEYRING_NAME_LEN];
@@ -35,7 +35,7 @@ struct keyring_key {
     uint64_t made_s;       /* times are seconds since 1970 */
     uint64_t current_s;    /* since when it seals; 0 while NEXT */
     uint64_t retired_s;    /* since when it only opens; 0 before */
-    uint64_t open_until_s; /* when it is wiped; 0 while not retired */
+    uint64_t open_until_s; /* when it is wiped, or was due to be; 0 while not retired */
 };
 
 struct keyring; /* lies in shared memory */

@@ -795,7 +795,8 @@ def _renewed(guest, tape, service):
 
 
 def test_a_retired_key_is_forgotten(house, visitor):
-    """A key opens tickets for as long as the last one under it may live, then no more."""
+    """A key opens tickets for as long as the last one under it may live, then no more; its name
+    is remembered, to say so."""
     service = house(
         tickets=True, ticket_timeout="1s", service={"ticket-keys": {"encrypt-for": "1s"}}
     )
@@ -806,7 +807,7 @@ def test_a_retired_key_is_forgotten(house, visitor):
     def forgotten():
         guest.visit(keep=False)
         line[0] = service.connection(guest.last)
-        return line[0].get("reason") == "unknown-ticket-key"
+        return line[0].get("reason") == "retired-ticket-key"
 
     wait_until("the key is forgotten", forgotten)
 

@@ -313,6 +313,23 @@ static void sealing_nothing_still_authenticates(void **state) {
     crypto_aead_fini(&aead);
 }
 
+static void has_zero_part_sees_each_run_of_eight(void **state) {
+    (void)state;
+    uint8_t key[CRYPTO_KEY_LEN];
+    memset(key, 1, sizeof(key));
+    assert_false(crypto_has_zero_part(key, sizeof(key)));
+    for (unsigned part = 0; part < sizeof(key); part += 8) {
+        memset(key + part, 0, 8);
+        assert_true(crypto_has_zero_part(key, sizeof(key)));
+        for (unsigned bit = 0; bit < 64; bit++) {
+            key[part + bit / 8] = (uint8_t)(1u << bit % 8);
+            assert_false(crypto_has_zero_part(key, sizeof(key)));
+            key[part + bit / 8] = 0;
+        }
+        memset(key + part, 1, 8);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_refuses_each_flipped_bit),
@@ -325,6 +342,7 @@ int main(void) {
         cmocka_unit_test(derive_is_hmac_of_label_and_context),
         cmocka_unit_test(siphash_gives_the_published_results),
         cmocka_unit_test(equal_and_is_zero_look_at_every_bit),
+        cmocka_unit_test(has_zero_part_sees_each_run_of_eight),
         cmocka_unit_test(wipe_touches_what_it_is_told),
         cmocka_unit_test(draws_do_not_repeat),
         cmocka_unit_test(forked_processes_draw_differently),

@@ -56,6 +56,7 @@ static void known_words_stay(void **state) {
         { REASON_EXPIRED, "expired" },
         { REASON_LINEAGE_TOO_OLD, "lineage-too-old" },
         { REASON_UNKNOWN_TICKET_KEY, "unknown-ticket-key" },
+        { REASON_RETIRED_TICKET_KEY, "retired-ticket-key" },
         { REASON_TICKET_DAMAGED, "ticket-damaged" },
         { REASON_OTHER_PROFILE, "other-profile" },
         { REASON_OTHER_SERVER_NAME, "other-server-name" },

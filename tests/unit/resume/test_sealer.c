@@ -231,7 +231,7 @@ static void a_ring_never_laid_out_seals_and_opens_nothing(void **state) {
     assert_false(sealer_ready(sealer));
     assert_seals_nothing(sealer, true, true);
     uint8_t zero[SEALED_LEN] = { 0 };
-    assert_int_equal(open_whole(sealer, zero), SEALER_UNKNOWN_KEY);
+    assert_int_equal(open_whole(sealer, zero), SEALER_UNAVAILABLE);
     assert_int_not_equal(open_entry(sealer, zero, zero, sizeof(zero)), SEALER_OK);
     /* It is ready as soon as the ring is. */
     keyring_init(ring, START_S);
@@ -269,6 +269,31 @@ static void a_zero_key_seals_and_opens_nothing(void **state) {
     ring_drop(ring);
 }
 
+/* R34: each eighth of a key counts, for sealing and opening alike. */
+static void a_partly_zero_key_seals_and_opens_nothing(void **state) {
+    (void)state;
+    struct keyring *ring = ring_make();
+    struct keyring_key key = current_key(ring);
+    uint8_t *at = memmem(ring, keyring_bytes(), key.secret, CRYPTO_KEY_LEN);
+    assert_non_null(at);
+    struct sealer *sealer = sealer_make(ring);
+    uint8_t ticket[SEALED_LEN];
+    seal_ticket(sealer, ticket);
+    sealer_free(sealer);
+    for (unsigned part = 0; part < CRYPTO_KEY_LEN; part += 8) {
+        memset(at + part, 0, 8);
+        sealer = sealer_make(ring);
+        assert_seals_nothing(sealer, true, false);
+        assert_int_equal(open_whole(sealer, ticket), SEALER_UNAVAILABLE);
+        sealer_free(sealer);
+        memcpy(at + part, key.secret + part, 8);
+    }
+    sealer = sealer_make(ring);
+    assert_int_equal(open_whole(sealer, ticket), SEALER_OK);
+    sealer_free(sealer);
+    ring_drop(ring);
+}
+
 /* A keeper died within a write: what the sealer has stays good, until the ring is whole. */
 static void a_torn_ring_leaves_the_sealer_what_it_has(void **state) {
     (void)state;
@@ -283,7 +308,7 @@ static void a_torn_ring_leaves_the_sealer_what_it_has(void **state) {
     struct sealer *late = sealer_make(ring);
     assert_false(sealer_ready(late));
     assert_seals_nothing(late, true, true);
-    assert_int_equal(open_whole(late, ticket), SEALER_UNKNOWN_KEY);
+    assert_int_equal(open_whole(late, ticket), SEALER_UNAVAILABLE);
     keyring_tick(ring, START_S, ENCRYPT_S, OPEN_S);
     assert_true(sealer_ready(late));
     assert_int_equal(open_whole(late, ticket), SEALER_OK);
@@ -424,8 +449,8 @@ static void a_million_seals_repeat_no_nonce(void **state) {
 
 /* --- rotation ------------------------------------------------------------ */
 
-/* R37: a retired key opens, and tells that the ticket is better renewed; past its time it is
- * unknown. */
+/* R37: a retired key opens, and tells that the ticket is better renewed; past its time it
+ * is told as retired, and opens nothing. */
 static void a_ticket_lives_as_long_as_its_key(void **state) {
     (void)state;
     struct keyring *ring = ring_make();
@@ -451,8 +476,9 @@ static void a_ticket_lives_as_long_as_its_key(void **state) {
     keyring_tick(ring, retired_s + OPEN_S - 1, 10 * ENCRYPT_S, OPEN_S);
     assert_int_equal(open_whole(opener, ticket), SEALER_OK);
     keyring_tick(ring, retired_s + OPEN_S, 10 * ENCRYPT_S, OPEN_S);
-    assert_int_equal(open_ticket(opener, ticket, sizeof(ticket), &key), SEALER_UNKNOWN_KEY);
-    assert_int_equal(open_whole(sealer, ticket), SEALER_UNKNOWN_KEY);
+    assert_int_equal(open_ticket(opener, ticket, sizeof(ticket), &key), SEALER_RETIRED_KEY);
+    assert_memory_equal(key.name, ticket, KEYRING_NAME_LEN);
+    assert_int_equal(open_whole(sealer, ticket), SEALER_RETIRED_KEY);
     assert_int_equal(open_whole(opener, newer), SEALER_OK);
     sealer_free(opener);
     sealer_free(sealer);
@@ -572,7 +598,7 @@ static void a_retired_key_is_nowhere_in_memory(void **state) {
     sealer_refresh(sealer);
     sealer_refresh(opener);
     assert_int_equal(count_in_memory(masked), 0);
-    assert_int_equal(open_whole(opener, ticket), SEALER_UNKNOWN_KEY);
+    assert_int_equal(open_whole(opener, ticket), SEALER_RETIRED_KEY);
     /* The ring is shared memory, and looked at by itself. */
     uint8_t plain[CRYPTO_KEY_LEN];
     for (unsigned i = 0; i < CRYPTO_KEY_LEN; i++) {
@@ -627,6 +653,7 @@ int main(void) {
         cmocka_unit_test(an_entry_opens_under_its_own_id_only),
         cmocka_unit_test(a_ring_never_laid_out_seals_and_opens_nothing),
         cmocka_unit_test(a_zero_key_seals_and_opens_nothing),
+        cmocka_unit_test(a_partly_zero_key_seals_and_opens_nothing),
         cmocka_unit_test(a_torn_ring_leaves_the_sealer_what_it_has),
         cmocka_unit_test(records_of_each_length_come_back),
         cmocka_unit_test(no_two_tickets_of_a_record_are_equal),

@@ -38,19 +38,20 @@ static uint8_t *find_bytes(struct keyring *ring, const void *bytes, size_t len) 
     return memmem(ring, keyring_bytes(), bytes, len);
 }
 
-/* One CURRENT, one NEXT, no key zero, no two alike. */
+/* One CURRENT, one NEXT, no key zero, no two alike; nothing left of what was wiped but names. */
 static bool is_whole(const struct keyring_snapshot *s) {
     if (count_state(s, KEY_CURRENT) != 1 || count_state(s, KEY_NEXT) != 1 ||
         crypto_is_zero(s->cache_secret, sizeof(s->cache_secret))) {
         return false;
     }
     for (unsigned i = 0; i < s->count; i++) {
-        if (crypto_is_zero(s->keys[i].secret, CRYPTO_KEY_LEN) ||
+        bool wiped = s->keys[i].state == KEY_WIPED;
+        if (crypto_is_zero(s->keys[i].secret, CRYPTO_KEY_LEN) != wiped ||
             crypto_is_zero(s->keys[i].name, KEYRING_NAME_LEN)) {
             return false;
         }
         for (unsigned k = 0; k < i; k++) {
-            if (memcmp(s->keys[i].secret, s->keys[k].secret, CRYPTO_KEY_LEN) == 0 ||
+            if ((!wiped && memcmp(s->keys[i].secret, s->keys[k].secret, CRYPTO_KEY_LEN) == 0) ||
                 memcmp(s->keys[i].name, s->keys[k].name, KEYRING_NAME_LEN) == 0) {
                 return false;
             }
@@ -188,8 +189,34 @@ static void a_retired_key_opens_for_its_time_and_is_wiped(void **state) {
     assert_int_equal(change.crowded, 0);
     assert_true(crypto_is_zero(at, CRYPTO_KEY_LEN));
     assert_null(find_bytes(ring, first.secret, CRYPTO_KEY_LEN / 2));
-    assert_null(find_bytes(ring, first.name, KEYRING_NAME_LEN));
+    struct keyring_key wiped = only(ring, KEY_WIPED);
+    assert_memory_equal(wiped.name, first.name, KEYRING_NAME_LEN);
+    assert_int_equal(wiped.current_s, START_S);
+    assert_int_equal(wiped.open_until_s, retired_s + OPEN_S);
     assert_true(is_whole(read_ring(ring)));
+    ring_drop(ring);
+}
+
+/* Names are remembered as long as there is room, the newest longest; nothing that lives is
+ * given up for them. */
+static void names_of_wiped_keys_make_room_oldest_first(void **state) {
+    (void)state;
+    struct keyring *ring = ring_make();
+    static uint8_t names[2 * KEYRING_SLOTS][KEYRING_NAME_LEN]; /* in the order of sealing */
+    uint64_t now_s = START_S;
+    for (unsigned turn = 0; turn < 2 * KEYRING_SLOTS; turn++) {
+        memcpy(names[turn], only(ring, KEY_CURRENT).name, KEYRING_NAME_LEN);
+        now_s += ENCRYPT_S;
+        struct keyring_change change = keyring_tick(ring, now_s, ENCRYPT_S, OPEN_S);
+        assert_true(change.rotated);
+        assert_int_equal(change.crowded, 0);
+        /* CURRENT, NEXT, and all that came before, as far as there is room. */
+        unsigned first = turn + 3 > KEYRING_SLOTS ? turn + 3 - KEYRING_SLOTS : 0;
+        assert_int_equal(read_ring(ring)->count, turn - first + 3);
+        assert_int_equal(count_state(&snapshot, KEY_RETIRED), turn == 0 ? 1 : 2);
+        assert_non_null(find_bytes(ring, names[first], KEYRING_NAME_LEN));
+        assert_true(first == 0 || !find_bytes(ring, names[first - 1], KEYRING_NAME_LEN));
+    }
     ring_drop(ring);
 }
 
@@ -425,6 +452,7 @@ int main(void) {
         cmocka_unit_test(two_rings_share_nothing),
         cmocka_unit_test(it_rotates_exactly_in_time_to_the_published_key),
         cmocka_unit_test(a_retired_key_opens_for_its_time_and_is_wiped),
+        cmocka_unit_test(names_of_wiped_keys_make_room_oldest_first),
         cmocka_unit_test(an_idle_ring_does_not_change),
         cmocka_unit_test(a_clock_set_back_changes_nothing),
         cmocka_unit_test(a_long_sleep_rotates_once),
