@@ -133,6 +133,7 @@ struct config {
     uint32_t replay_tickets; /* what the replay register has room for */
 
     uint32_t ticket_key_encrypt_s; /* how long a ticket key seals before the next one does */
+    uint32_t ticket_key_decrypt_s; /* how long it opens afterwards; auto is resolved on load */
 
     struct config_profile *profiles;
     size_t profile_count;

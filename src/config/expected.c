@@ -51,7 +51,9 @@ static void expect_duration(struct phrase *phrase, const struct directive *direc
     uint64_t unit_ms = directive->type == TYPE_SECONDS ? 1000 : 1;
     scalar_print_duration(directive->min * unit_ms, min, sizeof(min));
     scalar_print_duration(directive->max * unit_ms, max, sizeof(max));
-    phrase_add(phrase, "%s..%s, such as 10s, 5m or 1h", min, max);
+    char range[96];
+    snprintf(range, sizeof(range), "%s..%s, such as 10s, 5m or 1h", min, max);
+    phrase_add_words(phrase, directive->words, range);
 }
 
 /* The types of which all directives take the same. */

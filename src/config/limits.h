@@ -14,4 +14,8 @@
 #define CONFIG_SOCKET_PATH_MAX 107  /* bytes; sun_path without its NUL */
 #define CONFIG_ALPN_NAME_MAX 255    /* bytes; RFC 7301 3.1 */
 
+/* Seconds from a ticket key's making to its end. RFC 9325 3.4 has keys changed regularly, such
+ * as once a week; here the whole of a key's life is within that. */
+#define CONFIG_TICKET_KEY_LIFE_MAX_S 604800u
+
 #endif

@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include "config/convert.h"
+#include "config/limits.h"
 #include "config/scalar.h"
+
+#define MS_PER_SECOND 1000ull
 
 /* Addresses in the form that all their spellings share, to find one that stands twice. */
 struct address_book {
@@ -199,13 +202,61 @@ static uint32_t count_cores(void) {
     return online > 0 ? (uint32_t)online : 1;
 }
 
+/* Where the directive of ticket-keys stands; that of the group, or of the file, without one. */
+static uint32_t ticket_keys_node(const struct convert *convert, const char *name) {
+    uint32_t group = outline_child(convert->outline, 0, "ticket-keys");
+    uint32_t node = group ? outline_child(convert->outline, group, name) : 0;
+    return node ? node : group;
+}
+
+static const struct config_profile *longest_tickets(const struct config *config, bool in_use) {
+    const struct config_profile *longest = NULL;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct config_profile *profile = &config->profiles[i];
+        if ((!in_use || profile->session_tickets) &&
+            (!longest || profile->ticket_timeout_s > longest->ticket_timeout_s)) {
+            longest = profile;
+        }
+    }
+    return longest;
+}
+
+/* R36: no ticket outlives its key, and no key lives for more than a week. A key waits for as
+ * long as the one before it seals. */
+static int relate_ticket_keys(const struct convert *convert) {
+    struct config *config = convert->config;
+    char decrypt[SCALAR_DURATION_MAX];
+    char other[SCALAR_DURATION_MAX];
+    if (config->ticket_key_decrypt_s == 0) {
+        config->ticket_key_decrypt_s = longest_tickets(config, false)->ticket_timeout_s;
+    }
+    scalar_print_duration(config->ticket_key_decrypt_s * MS_PER_SECOND, decrypt, sizeof(decrypt));
+    const struct config_profile *longest = longest_tickets(config, true);
+    if (longest && config->ticket_key_decrypt_s < longest->ticket_timeout_s) {
+        scalar_print_duration(longest->ticket_timeout_s * MS_PER_SECOND, other, sizeof(other));
+        return convert_error(convert, ticket_keys_node(convert, "decrypt-for"),
+                             "decrypt-for: '%s' is shorter than the ticket-timeout of "
+                             "client-ssl-profile '%s' (line %u), expected at least %s or auto",
+                             decrypt, longest->name, longest->line, other);
+    }
+    uint64_t life_s = 2ull * config->ticket_key_encrypt_s + config->ticket_key_decrypt_s;
+    if (life_s > CONFIG_TICKET_KEY_LIFE_MAX_S) {
+        scalar_print_duration(life_s * MS_PER_SECOND, other, sizeof(other));
+        return convert_error(convert, ticket_keys_node(convert, "encrypt-for"),
+                             "ticket-keys: a key would live for %s (twice encrypt-for, and "
+                             "decrypt-for, which is %s), expected at most 7d",
+                             other, decrypt);
+    }
+    return 0;
+}
+
 static int relate_main(struct convert *convert, uint32_t node, void *object) {
     struct config *config = object;
     (void)node;
     if (config->workers == 0) {
         config->workers = count_cores();
     }
-    return relate_listens(convert);
+    return relate_ticket_keys(convert) == 0 ? relate_listens(convert) : -1;
 }
 
 int relate_section(struct convert *convert, enum section_id id, uint32_t node, void *object) {

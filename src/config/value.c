@@ -103,7 +103,12 @@ static int read_duration(struct convert *convert, const struct directive *direct
                          const struct value *value, void *object) {
     uint32_t *field = field_of(directive, object);
     uint64_t unit_ms = directive->type == TYPE_SECONDS ? MS_PER_SECOND : 1;
+    const struct config_word *word = find_word(directive, value->at[0]);
     uint64_t ms;
+    if (word) {
+        *field = word->value;
+        return 0;
+    }
     if (scalar_duration_ms(value->at[0], &ms) != 0) {
         return value_wrong(convert, directive, value->node, value->at[0], "is not a duration");
     }

@@ -166,22 +166,10 @@ static void child_worker(struct master *m, unsigned index, pid_t parent, int rea
     exit(worker_run(&start));
 }
 
-/* How long a retired key must open: as long as the longest ticket made under it. */
-static uint32_t keys_open_s(const struct config *config) {
-    uint32_t longest_s = 1;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        const struct config_profile *p = &config->profiles[i];
-        if (p->ticket_timeout_s > longest_s) {
-            longest_s = p->ticket_timeout_s;
-        }
-    }
-    return longest_s;
-}
-
 /* The keeper has no use for sockets, certificates or sessions. */
 static void child_keeper(struct master *m, pid_t parent) {
     uint32_t encrypt_s = m->gen->config->ticket_key_encrypt_s;
-    uint32_t open_s = keys_open_s(m->gen->config);
+    uint32_t open_s = m->gen->config->ticket_key_decrypt_s;
     child_drop(m, parent);
     generation_free(m->gen, NULL);
     m->gen = NULL;

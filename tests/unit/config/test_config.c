@@ -44,8 +44,8 @@ static const char everything[] = "workers: 3\n"
                                  "  file: log/reprise.log\n"
                                  "  rate: 0\n"
                                  "key-log: keys.log\n"
-                                 "ticket-keys:\n"
-                                 "  encrypt-for: 2m\n"
+                                 "ticket-keys: {encrypt-for: 2m,\n"
+                                 "  decrypt-for: 6d}\n"
                                  "client-ssl-profiles:\n"
                                  "  - name: web\n"
                                  "    server-names: [WWW.example.com., '*.Example.com']\n"
@@ -66,7 +66,7 @@ static const char everything[] = "workers: 3\n"
                                  "    cache-size: 4194304\n"
                                  "    cache-timeout: 24h\n"
                                  "    session-tickets: on\n"
-                                 "    ticket-timeout: 7d\n"
+                                 "    ticket-timeout: 6d\n"
                                  "    max-lineage: 1s\n"
                                  "    handshake-timeout: 250ms\n"
                                  "    idle-timeout: 1d\n"
@@ -121,6 +121,7 @@ static void defaults_of_the_service(void **state) {
     assert_int_equal(config->log_rate, 1000);
     assert_null(config->key_log_file);
     assert_int_equal(config->ticket_key_encrypt_s, 3600);
+    assert_int_equal(config->ticket_key_decrypt_s, 3600);
     config_free(config);
 }
 
@@ -193,6 +194,7 @@ static void everything_of_the_service(void **state) {
     assert_int_equal(config->log_rate, 0);
     assert_string_equal(config->key_log_file, "/etc/reprise/keys.log");
     assert_int_equal(config->ticket_key_encrypt_s, 120);
+    assert_int_equal(config->ticket_key_decrypt_s, 518400);
     config_free(config);
 }
 
@@ -220,7 +222,7 @@ static void everything_of_a_profile(void **state) {
     assert_int_equal(profile->cache_size, 4194304);
     assert_int_equal(profile->cache_timeout_s, 86400);
     assert_true(profile->session_tickets);
-    assert_int_equal(profile->ticket_timeout_s, 604800);
+    assert_int_equal(profile->ticket_timeout_s, 518400);
     assert_int_equal(profile->max_lineage_s, 1);
     assert_true(profile->strict_resume);
     assert_int_equal(profile->secure_renegotiation, SECURE_RENEG_REQUIRE_STRICT);
@@ -501,6 +503,7 @@ static void printing_shows_all_that_is_set(void **state) {
         "  format: json\n",
         "  rate: 0\n",
         "  encrypt-for: 2m\n",
+        "  decrypt-for: 6d\n",
         "    server-names: [www.example.com, \"*.example.com\"]\n",
         "    default: on\n",
         "      - chain: /abs/rsa.pem\n        key: rsa.key\n",
@@ -510,7 +513,7 @@ static void printing_shows_all_that_is_set(void **state) {
         "    client-certificate: require\n",
         "    client-crl: crl.pem\n",
         "    session-cache: off\n",
-        "    ticket-timeout: 7d\n",
+        "    ticket-timeout: 6d\n",
         "    secure-renegotiation: require-strict\n",
         "    members: [\"127.0.0.1:8080\", \"[::1]:8081\"]\n",
         "    balance: least-connections\n",
@@ -527,6 +530,30 @@ static void printing_shows_all_that_is_set(void **state) {
     }
     free(printed);
     config_free(config);
+}
+
+/* The longest ticket-timeout of all profiles, session-tickets or not: a tick box may change
+ * while the keys live. */
+static void decrypt_for_is_the_longest_ticket_timeout(void **state) {
+    (void)state;
+    char text[sizeof(smallest) + 256];
+    struct config *config = parse("t.conf", smallest);
+    assert_int_equal(config->ticket_key_decrypt_s, 3600);
+    char *printed = print(config);
+    assert_non_null(strstr(printed, "  decrypt-for: 1h\n"));
+    free(printed);
+    config_free(config);
+    static const char *const more[] = { "", "ticket-keys: {decrypt-for: auto}\n" };
+    for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "%sclient-ssl-profiles:\n"
+                 "  - {name: b, server-names: [b], ticket-timeout: 2h,\n"
+                 "     certificates: [{chain: c.pem, key: c.key}]}\n%s",
+                 more[i], strchr(smallest, '\n') + 1);
+        config = parse("t.conf", text);
+        assert_int_equal(config->ticket_key_decrypt_s, 7200);
+        config_free(config);
+    }
 }
 
 static void printing_tells_a_full_disk(void **state) {
@@ -566,6 +593,7 @@ int main(void) {
         cmocka_unit_test(printed_configurations_load),
         cmocka_unit_test(printed_texts_are_quoted),
         cmocka_unit_test(printing_shows_all_that_is_set),
+        cmocka_unit_test(decrypt_for_is_the_longest_ticket_timeout),
         cmocka_unit_test(printing_tells_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,12 @@ static const struct bad bads[] = {
       "t.conf:4: max-lineage: '8d' is out of bounds, expected 1s..7d, such as 10s, 5m or 1h" },
     { "a ticket key of more than a week (R36)", "ticket-keys:\n  encrypt-for: 8d\n",
       "t.conf:2: encrypt-for: '8d' is out of bounds, expected 1s..7d, such as 10s, 5m or 1h" },
+    { "a ticket key that opens for no time", "ticket-keys: {decrypt-for: 0}\n",
+      "t.conf:1: decrypt-for: '0' is out of bounds, expected auto or 1s..7d, such as 10s, 5m or "
+      "1h" },
+    { "a ticket key that neither opens nor is automatic", "ticket-keys: {decrypt-for: none}\n",
+      "t.conf:1: decrypt-for: 'none' is not a duration, expected auto or 1s..7d, such as 10s, 5m "
+      "or 1h" },
     { "a fraction of a second", PROFILE_WITH("cache-timeout: 1500ms"),
       "t.conf:4: cache-timeout: '1500ms' is not a whole number of seconds, expected 0s..24h, such "
       "as 10s, 5m or 1h" },
@@ -349,6 +355,19 @@ static const struct bad bads[] = {
       "  - name: https\n    listen: ['127.0.0.1:8443']\n    pool: app\n    profiles: [a, b]\n",
       "t.conf:11: virtual server 'https' has two default profiles, 'a' (line 2) and 'b' (line 3), "
       "expected at most one" },
+    { "a ticket that outlives its key (R36)",
+      PROFILE_WITH("session-tickets: on\n    ticket-timeout: 2h") "ticket-keys:\n  encrypt-for: "
+                                                                  "1h\n  decrypt-for: 90m\n",
+      "t.conf:19: decrypt-for: '90m' is shorter than the ticket-timeout of client-ssl-profile "
+      "'web' (line 2), expected at least 2h or auto" },
+    { "a ticket key that lives for more than a week (R36)",
+      PROFILES POOLS VSERVERS "ticket-keys:\n  decrypt-for: 5d\n  encrypt-for: 86401s\n",
+      "t.conf:14: ticket-keys: a key would live for 604802s (twice encrypt-for, and decrypt-for, "
+      "which is 5d), expected at most 7d" },
+    { "a ticket key that lives for more than a week for a ticket's sake (R36)",
+      PROFILE_WITH("ticket-timeout: 7d"),
+      "t.conf:1: ticket-keys: a key would live for 170h (twice encrypt-for, and decrypt-for, which "
+      "is 7d), expected at most 7d" },
     { "a server name of two profiles (R10)",
       "client-ssl-profiles:\n"
       "  - {name: a, server-names: [x.example.com], certificates: [{chain: c, key: k}]}\n"
