@@ -97,8 +97,8 @@ static struct config *run_load(void *arg, struct err *err) {
     return run->file ? config_load(run->file, err) : load_built_in(err);
 }
 
-static int run_keeper(struct keyring *keyring, uint32_t encrypt_s, uint32_t open_s) {
-    return keeper_run(&(struct keeper_start){ keyring, encrypt_s, open_s });
+static int run_keeper(struct keyring *keyring, const struct keyring_lives *lives) {
+    return keeper_run(&(struct keeper_start){ keyring, *lives });
 }
 
 static void run_in_child(void *arg) {

@@ -2,10 +2,14 @@
 #include "cmd/serve.h"
 
 #include <string.h>
+#include <time.h>
 
+#include "admin/keys.h"
 #include "base/clock.h"
 #include "proxy/master.h"
 #include "proxy/operate.h"
+
+#define KEYS_LOOKS 200 /* a millisecond apart: a write takes less than one */
 
 typedef int serve_function(struct master *master, const struct control_request *request, FILE *out,
                            struct err *err);
@@ -39,6 +43,23 @@ static int serve_profile(struct master *master, const struct control_request *re
         }
     }
     operate_show(gen, profile, request->json, out);
+    return 0;
+}
+
+static int serve_keys(struct master *master, const struct control_request *request, FILE *out,
+                      struct err *err) {
+    struct keyring_lives lives = master_key_lives(master);
+    const struct timespec pause = { .tv_nsec = (long)NS_PER_MS };
+    struct keyring_list list;
+    int rc = keyring_look(master_keyring(master), &list);
+    for (unsigned looks = 1; rc != 0 && looks < KEYS_LOOKS; looks++) {
+        nanosleep(&pause, NULL);
+        rc = keyring_look(master_keyring(master), &list);
+    }
+    if (rc != 0) {
+        return err_set(err, "the key ring is being written, try again");
+    }
+    keys_write(&list, &lives, clock_wall_ms() / MS_PER_S, out, request->json);
     return 0;
 }
 

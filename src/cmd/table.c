@@ -45,6 +45,7 @@ static const struct cmd_text ctl_options[] = {
 
 static const struct cmd_text ctl_examples[] = {
     { "reprise ctl reload", "Read the configuration again; a wrong one changes nothing." },
+    { "reprise ctl keys", "The ticket keys, and what they still decrypt." },
     { "reprise ctl -s /tmp/control.sock status", "What the service is doing." },
     { NULL, NULL },
 };

@@ -9,8 +9,7 @@
 
 struct keeper_start {
     struct keyring *keyring; /* borrowed; shared memory that this process writes */
-    uint32_t encrypt_s;      /* how long a key seals */
-    uint32_t open_s;         /* how long it opens afterwards */
+    struct keyring_lives lives;
 };
 
 /* Keeps the ring until SIGTERM; the process's exit status. Called in the child. */

@@ -90,6 +90,23 @@ const struct generation *master_generation(const struct master *master) {
     return master->gen;
 }
 
+/* The figure of `reprise ctl keys`, and of the keeper's log, counts the caches, too. */
+static void caches_note(struct master *m) {
+    /* MERGE: the least cache_oldest_s() of m->gen->caches->slots[], KEYRING_NEVER for 0. */
+    uint64_t oldest_s = KEYRING_NEVER;
+    keyring_note_cache_oldest(m->shared.keyring, oldest_s);
+}
+
+const struct keyring *master_keyring(struct master *master) {
+    caches_note(master);
+    return master->shared.keyring;
+}
+
+struct keyring_lives master_key_lives(const struct master *master) {
+    const struct config *config = master->gen->config;
+    return (struct keyring_lives){ config->ticket_key_encrypt_s, config->ticket_key_decrypt_s };
+}
+
 /* --- children ------------------------------------------------------------ */
 
 static struct process *process_find(struct master *m, pid_t pid) {
@@ -168,12 +185,11 @@ static void child_worker(struct master *m, unsigned index, pid_t parent, int rea
 
 /* The keeper has no use for sockets, certificates or sessions. */
 static void child_keeper(struct master *m, pid_t parent) {
-    uint32_t encrypt_s = m->gen->config->ticket_key_encrypt_s;
-    uint32_t open_s = m->gen->config->ticket_key_decrypt_s;
+    struct keyring_lives lives = master_key_lives(m);
     child_drop(m, parent);
     generation_free(m->gen, NULL);
     m->gen = NULL;
-    exit(m->options.keeper(m->shared.keyring, encrypt_s, open_s));
+    exit(m->options.keeper(m->shared.keyring, &lives));
 }
 
 /* The demonstration is a program of its own again: no key of ours is in its memory. */
@@ -288,6 +304,20 @@ static void process_end_now(struct process *p) {
     p->pid = 0;
 }
 
+/* For how long a session may be carried on, over all renewals: a renewed ticket, and one given
+ * for a session in the cache, has what is left of the first one's time (resume.c). */
+static uint32_t config_carry_s(const struct config *config) {
+    uint32_t carry_s = 0;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct config_profile *p = &config->profiles[i];
+        uint32_t longest_s =
+            p->ticket_timeout_s > p->cache_timeout_s ? p->ticket_timeout_s : p->cache_timeout_s;
+        longest_s = longest_s < p->max_lineage_s ? longest_s : p->max_lineage_s;
+        carry_s = longest_s > carry_s ? longest_s : carry_s;
+    }
+    return carry_s;
+}
+
 /* The keeper takes its times from the configuration: on a reload another takes
  * over. Never two at once. A keeper that can't be started is tried again. */
 static void keeper_start_anew(struct master *m) {
@@ -296,6 +326,7 @@ static void keeper_start_anew(struct master *m) {
             process_end_now(&m->processes[i]);
         }
     }
+    keyring_note_carry(m->shared.keyring, config_carry_s(m->gen->config));
     m->restart_keeper = !process_start(m, ROLE_KEEPER, 0, NULL);
     if (m->restart_keeper) {
         log_event(LOG_ERROR, "keeper", "cannot be started: %s; tried again", strerror(errno));
@@ -680,6 +711,7 @@ static void signal_on_event(struct loop_io *io, uint32_t events) {
 static void tick_on_timer(struct loop_timer *timer) {
     struct master *m = (struct master *)((char *)timer - offsetof(struct master, timer));
     uint64_t now_ns = m->loop.now_ns;
+    caches_note(m);
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         struct process *p = &m->processes[i];
         if (p->pid != 0 && p->ending && now_ns >= p->kill_ns) {

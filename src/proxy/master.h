@@ -25,7 +25,7 @@ struct master_options {
      * owned configuration or null with err set. */
     struct config *(*load)(void *arg, struct err *err);
     /* Runs in the keeper's process, after the fork; its exit status. */
-    int (*keeper)(struct keyring *keyring, uint32_t encrypt_s, uint32_t open_s);
+    int (*keeper)(struct keyring *keyring, const struct keyring_lives *lives);
     /* Called in each child after the fork: closes what is the master's alone. May be null. */
     void (*in_child)(void *arg);
     void *arg;
@@ -44,6 +44,10 @@ const struct config *master_config(const struct master *master);
 
 /* What is in force. Borrowed until the next reload. */
 const struct generation *master_generation(const struct master *master);
+
+/* The key ring, and how long its keys live. Borrowed. */
+const struct keyring *master_keyring(struct master *master);
+struct keyring_lives master_key_lives(const struct master *master);
 
 /* Reloads now; returns when the new workers serve. On -1 nothing has changed. */
 int master_reload(struct master *master, struct err *err);

@@ -4,11 +4,16 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define KEYRING_MAGIC 0x52505253524e4731ull
+#define KEYRING_MAGIC 0x52505253524e4732ull
 
 struct keyring {
     uint64_t magic;
     _Atomic uint64_t generation;
+    /* The master's notes: no part of what the generation guards. */
+    _Atomic uint64_t cache_oldest_s;
+    _Atomic uint32_t carry_s;
+    uint32_t reserved;
+    uint64_t began_s;
     uint8_t cache_secret[CRYPTO_KEY_LEN];
     struct keyring_key keys[KEYRING_SLOTS];
 };
@@ -82,6 +87,8 @@ static void key_wipe(struct keyring_key *key) {
 
 void keyring_init(struct keyring *ring, uint64_t now_s) {
     ring->magic = KEYRING_MAGIC;
+    ring->began_s = now_s;
+    atomic_store(&ring->cache_oldest_s, KEYRING_NEVER);
     crypto_random(ring->cache_secret, sizeof(ring->cache_secret));
     key_make(&ring->keys[0], now_s);
     ring->keys[0].state = KEY_CURRENT;
@@ -173,4 +180,42 @@ int keyring_read(const struct keyring *ring, struct keyring_snapshot *out) {
         return -1;
     }
     return 0;
+}
+
+int keyring_look(const struct keyring *ring, struct keyring_list *out) {
+    uint64_t generation = keyring_generation(ring);
+    *out = (struct keyring_list){
+        .began_s = ring->began_s,
+        .cache_oldest_s = atomic_load_explicit(&ring->cache_oldest_s, memory_order_relaxed),
+        .carry_s = atomic_load_explicit(&ring->carry_s, memory_order_relaxed),
+    };
+    if (ring->magic != KEYRING_MAGIC || (generation & 1)) {
+        return -1;
+    }
+    for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
+        const struct keyring_key *key = &ring->keys[i];
+        if (key->state == KEY_EMPTY) {
+            continue;
+        }
+        struct keyring_about *about = &out->keys[out->count++];
+        *about = (struct keyring_about){ .state = (enum keyring_state)key->state,
+                                         .from_file = key->from_file != 0,
+                                         .made_s = key->made_s,
+                                         .current_s = key->current_s,
+                                         .retired_s = key->retired_s,
+                                         .open_until_s = key->open_until_s };
+        memcpy(about->name, key->name, sizeof(about->name));
+    }
+    atomic_thread_fence(memory_order_acquire);
+    return keyring_generation(ring) == generation ? 0 : -1;
+}
+
+void keyring_note_carry(struct keyring *ring, uint32_t carry_s) {
+    if (carry_s > atomic_load(&ring->carry_s)) {
+        atomic_store(&ring->carry_s, carry_s);
+    }
+}
+
+void keyring_note_cache_oldest(struct keyring *ring, uint64_t oldest_s) {
+    atomic_store_explicit(&ring->cache_oldest_s, oldest_s, memory_order_relaxed);
 }

@@ -30,8 +30,8 @@ enum keyring_state { KEY_EMPTY, KEY_NEXT, KEY_CURRENT, KEY_RETIRED, KEY_WIPED };
 struct keyring_key {
     uint8_t name[KEYRING_NAME_LEN];
     uint8_t secret[CRYPTO_KEY_LEN];
-    uint32_t state; /* enum keyring_state */
-    uint32_t reserved;
+    uint32_t state;        /* enum keyring_state */
+    uint32_t from_file;    /* 1: the operator's, not made here */
     uint64_t made_s;       /* times are seconds since 1970 */
     uint64_t current_s;    /* since when it seals; 0 while NEXT */
     uint64_t retired_s;    /* since when it only opens; 0 before */
@@ -39,6 +39,35 @@ struct keyring_key {
 };
 
 struct keyring; /* lies in shared memory */
+
+/* A time that does not come. */
+#define KEYRING_NEVER UINT64_MAX
+
+/* How long the keys made here live. */
+struct keyring_lives {
+    uint32_t encrypt_s; /* a key seals for this long */
+    uint32_t open_s;    /* and opens for this long afterwards */
+};
+
+/* What may be told of a key. */
+struct keyring_about {
+    uint8_t name[KEYRING_NAME_LEN];
+    enum keyring_state state;
+    bool from_file;
+    uint64_t made_s; /* the times as in struct keyring_key */
+    uint64_t current_s;
+    uint64_t retired_s;
+    uint64_t open_until_s;
+};
+
+/* What may be told of the ring: no secret is in here. */
+struct keyring_list {
+    uint64_t began_s;        /* no session is older; 0: not known */
+    uint64_t cache_oldest_s; /* of the oldest session in the caches; KEYRING_NEVER: none */
+    uint32_t carry_s;        /* see keyring_note_carry */
+    unsigned count;
+    struct keyring_about keys[KEYRING_SLOTS];
+};
 
 /* What a reader copies out. Holds secrets: wipe after use. */
 struct keyring_snapshot {
@@ -75,5 +104,16 @@ uint64_t keyring_generation(const struct keyring *ring);
 /* Copies the ring's keys. Returns 0, or -1 when the ring is being written or a
  * write was cut short: the reader keeps what it has and tries again later. */
 int keyring_read(const struct keyring *ring, struct keyring_snapshot *out);
+
+/* Copies what may be told. Returns 0 or -1 as keyring_read. */
+int keyring_look(const struct keyring *ring, struct keyring_list *out);
+
+/* Notes how long a session may be carried on from its full handshake by renewed tickets, for the
+ * forward-secrecy figure (store/secrecy.h). The longest that was ever noted counts: sessions
+ * made under it may be about. Master. */
+void keyring_note_carry(struct keyring *ring, uint32_t carry_s);
+
+/* Notes the time of the oldest session in the caches; KEYRING_NEVER: none. Master. */
+void keyring_note_cache_oldest(struct keyring *ring, uint64_t oldest_s);
 
 #endif
