@@ -330,6 +330,33 @@ static int profile_caches_init(struct generation *gen, struct err *err) {
     return 0;
 }
 
+const struct cache_slot *generation_slot(const struct generation *gen,
+                                         const struct config_profile *profile) {
+    return cache_region_find(gen->caches, profile->name);
+}
+
+uint64_t generation_oldest_session_s(const struct generation *gen) {
+    uint64_t oldest_s = KEYRING_NEVER;
+    for (size_t i = 0; i < gen->caches->count; i++) {
+        uint64_t one_s = cache_oldest_s(gen->caches->slots[i].cache);
+        oldest_s = one_s != 0 && one_s < oldest_s ? one_s : oldest_s;
+    }
+    return oldest_s;
+}
+
+struct cache_term *generation_cache_terms(const struct generation *gen, size_t *count) {
+    struct cache_term *terms = calloc(gen->config->profile_count + 1, sizeof(*terms));
+    *count = 0;
+    for (size_t i = 0; terms && i < gen->config->profile_count; i++) {
+        if (gen->profile_caches[i]) {
+            terms[(*count)++] =
+                (struct cache_term){ gen->profile_caches[i],
+                                     gen->tls->profiles[i].policy.cache_lifetime_s };
+        }
+    }
+    return terms;
+}
+
 /* --- switches ------------------------------------------------------------ */
 
 /* The tick boxes stand as the file has them; what was invalidated stays so. */

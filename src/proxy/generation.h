@@ -98,6 +98,16 @@ static inline struct cache *generation_cache(const struct generation *gen,
     return gen->profile_caches[profile - gen->config->profiles];
 }
 
+/* A profile's place in the caches' region; null when it has none. Borrowed. */
+const struct cache_slot *generation_slot(const struct generation *gen,
+                                         const struct config_profile *profile);
+
+/* When the oldest session in the caches was put there; KEYRING_NEVER: there is none. */
+uint64_t generation_oldest_session_s(const struct generation *gen);
+
+/* Lists the caches with their sessions' lifetimes: an owned list, or null. */
+struct cache_term *generation_cache_terms(const struct generation *gen, size_t *count);
+
 /* What a connection of that profile may resume from, as the tick boxes stand now. The
  * caches of other profiles are the caller's to fill in. Workers. */
 struct resume_stores generation_stores(const struct generation *gen, const struct shared *shared,

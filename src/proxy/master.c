@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -21,6 +20,7 @@
 #include "proxy/demo.h"
 #include "proxy/generation.h"
 #include "proxy/privilege.h"
+#include "proxy/status.h"
 #include "proxy/worker.h"
 
 #define READY_TIMEOUT_NS (20 * NS_PER_S)
@@ -90,15 +90,9 @@ const struct generation *master_generation(const struct master *master) {
     return master->gen;
 }
 
-/* The figure of `reprise ctl keys`, and of the keeper's log, counts the caches, too. */
-static void caches_note(struct master *m) {
-    /* MERGE: the least cache_oldest_s() of m->gen->caches->slots[], KEYRING_NEVER for 0. */
-    uint64_t oldest_s = KEYRING_NEVER;
-    keyring_note_cache_oldest(m->shared.keyring, oldest_s);
-}
-
+/* The forward-secrecy figure counts the caches, too. */
 const struct keyring *master_keyring(struct master *master) {
-    caches_note(master);
+    keyring_note_cache_oldest(master->shared.keyring, generation_oldest_session_s(master->gen));
     return master->shared.keyring;
 }
 
@@ -183,13 +177,16 @@ static void child_worker(struct master *m, unsigned index, pid_t parent, int rea
     exit(worker_run(&start));
 }
 
-/* The keeper has no use for sockets, certificates or sessions. */
+/* The keeper has no use for sockets and certificates. */
 static void child_keeper(struct master *m, pid_t parent) {
     struct keyring_lives lives = master_key_lives(m);
+    size_t count = 0;
+    struct cache_term *caches = generation_cache_terms(m->gen, &count);
     child_drop(m, parent);
+    m->gen->caches = NULL; /* their memory stays mapped */
     generation_free(m->gen, NULL);
     m->gen = NULL;
-    exit(m->options.keeper(m->shared.keyring, &lives));
+    exit(m->options.keeper(m->shared.keyring, &lives, caches, count));
 }
 
 /* The demonstration is a program of its own again: no key of ours is in its memory. */
@@ -711,7 +708,6 @@ static void signal_on_event(struct loop_io *io, uint32_t events) {
 static void tick_on_timer(struct loop_timer *timer) {
     struct master *m = (struct master *)((char *)timer - offsetof(struct master, timer));
     uint64_t now_ns = m->loop.now_ns;
-    caches_note(m);
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         struct process *p = &m->processes[i];
         if (p->pid != 0 && p->ending && now_ns >= p->kill_ns) {
@@ -734,87 +730,14 @@ static void tick_on_timer(struct loop_timer *timer) {
 
 /* --- status -------------------------------------------------------------- */
 
-static uint64_t counter_sum(const struct master *m, enum counter counter) {
-    uint64_t sum = 0;
-    for (size_t w = 0; w < WORKERS_MAX; w++) {
-        sum += atomic_load_explicit(&m->shared.counters[w].value[counter], memory_order_relaxed);
-    }
-    return sum;
-}
-
-static uint64_t refused_sum(const struct master *m, enum reason reason) {
-    uint64_t sum = 0;
-    for (size_t w = 0; w < WORKERS_MAX; w++) {
-        sum += atomic_load_explicit(&m->shared.counters[w].refused[reason], memory_order_relaxed);
-    }
-    return sum;
-}
-
-static void write_caches(const struct master *m, FILE *out, bool json) {
-    for (size_t i = 0; i < m->gen->caches->count; i++) {
-        const struct cache_slot *slot = &m->gen->caches->slots[i];
-        struct cache_stats s;
-        cache_read_stats(slot->cache, &s);
-        /* A profile's name holds no character that either form would have to escape. */
-        fprintf(out,
-                json ? "%s{\"profile\":\"%s\",\"sessions\":%" PRIu64
-                       ",\"capacity\":%u,\"lookups\":%" PRIu64 ",\"hits\":%" PRIu64
-                       ",\"evicted\":%" PRIu64 "}"
-                     : "%scache %s: %" PRIu64 " of %u sessions, %" PRIu64 " look-ups, %" PRIu64
-                       " hits, %" PRIu64 " evicted\n",
-                json && i > 0 ? "," : "", slot->profile, s.entries, slot->size.sessions, s.lookups,
-                s.hits, s.evicted);
-    }
-}
-
-static void write_counters(const struct master *m, FILE *out, bool json) {
-    for (unsigned c = 0; c < COUNT_COUNT; c++) {
-        fprintf(out, json ? "%s\"%s\":%" PRIu64 : "%s%s %" PRIu64 "\n", json && c > 0 ? "," : "",
-                counter_name((enum counter)c), counter_sum(m, (enum counter)c));
-    }
-}
-
-static void write_refused(const struct master *m, FILE *out, bool json) {
-    const char *separator = "";
-    for (unsigned r = 0; r < REASON_COUNT; r++) {
-        uint64_t n = refused_sum(m, (enum reason)r);
-        if (n > 0) {
-            fprintf(out, json ? "%s\"%s\":%" PRIu64 : "%snot resumed, %s %" PRIu64 "\n", separator,
-                    reason_word((enum reason)r), n);
-            separator = json ? "," : "";
-        }
-    }
-}
-
 void master_write_status(struct master *master, FILE *out, bool json) {
-    unsigned workers = 0;
-    unsigned draining = 0;
-    uint64_t open = 0;
+    struct status status = { .gen = master->gen, .counters = master->shared.counters };
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         const struct process *p = &master->processes[i];
-        workers += p->pid != 0 && p->role == ROLE_WORKER && !p->ending;
-        draining += p->pid != 0 && p->role == ROLE_WORKER && p->ending;
+        status.workers += p->pid != 0 && p->role == ROLE_WORKER && !p->ending;
+        status.draining += p->pid != 0 && p->role == ROLE_WORKER && p->ending;
     }
-    for (unsigned w = 0; w < master->gen->config->workers; w++) {
-        open += atomic_load(&master->gen->backends.clients[w]);
-    }
-    if (!json) {
-        fprintf(out, "generation %u, %u workers, %u draining, %" PRIu64 " connections open\n",
-                master->gen->number, workers, draining, open);
-        write_counters(master, out, false);
-        write_refused(master, out, false);
-        write_caches(master, out, false);
-        return;
-    }
-    fprintf(out,
-            "{\"generation\":%u,\"workers\":%u,\"draining\":%u,\"open\":%" PRIu64 ",\"counters\":{",
-            master->gen->number, workers, draining, open);
-    write_counters(master, out, true);
-    fprintf(out, "},\"refused\":{");
-    write_refused(master, out, true);
-    fprintf(out, "},\"caches\":[");
-    write_caches(master, out, true);
-    fprintf(out, "]}\n");
+    status_write(&status, out, json);
 }
 
 /* --- start and end ------------------------------------------------------- */

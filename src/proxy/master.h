@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "net/loop.h"
+#include "store/cache.h"
 #include "store/keyring.h"
 
 struct generation;
@@ -25,7 +26,8 @@ struct master_options {
      * owned configuration or null with err set. */
     struct config *(*load)(void *arg, struct err *err);
     /* Runs in the keeper's process, after the fork; its exit status. */
-    int (*keeper)(struct keyring *keyring, const struct keyring_lives *lives);
+    int (*keeper)(struct keyring *keyring, const struct keyring_lives *lives,
+                  const struct cache_term *caches, size_t cache_count);
     /* Called in each child after the fork: closes what is the master's alone. May be null. */
     void (*in_child)(void *arg);
     void *arg;

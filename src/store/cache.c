@@ -22,6 +22,7 @@
 #define CACHE_GRAIN 8
 #define SHARD_SESSIONS 1024u /* below this a cache is not cut further */
 #define SHARDS_MAX 256u
+#define RECORD_BYTES_MIN 128u /* no session is smaller: the index needs no more places */
 #define NO_ENTRY 0u     /* links are places, counted from 1 */
 #define EXPIRE_MAX 512u /* entries that cache_expire takes from a shard at once */
 
@@ -91,15 +92,17 @@ static uint64_t round_up(uint64_t n, uint64_t to) {
 
 static struct layout cache_layout(struct cache_size size) {
     struct layout l = { .shards = 1, .buckets = 16 };
-    while (l.shards < SHARDS_MAX && size.sessions / (l.shards * 2) >= SHARD_SESSIONS) {
+    uint64_t total = size.bytes ? size.bytes : (uint64_t)size.sessions * CACHE_BYTES_PER_SESSION;
+    while (l.shards < SHARDS_MAX && size.sessions / (l.shards * 2) >= SHARD_SESSIONS &&
+           total / (l.shards * 2) >= SHARD_SESSIONS * CACHE_BYTES_PER_SESSION) {
         l.shards *= 2;
     }
     l.shard_sessions = (size.sessions + l.shards - 1) / l.shards; /* see shard_limit */
-    while (l.buckets < l.shard_sessions) {
-        l.buckets *= 2;
-    }
     uint64_t bytes =
         size.bytes ? size.bytes / l.shards : (uint64_t)l.shard_sessions * CACHE_BYTES_PER_SESSION;
+    while (l.buckets < l.shard_sessions && l.buckets * (uint64_t)RECORD_BYTES_MIN < bytes) {
+        l.buckets *= 2;
+    }
     /* Room for two of the largest records whatever the count: one is being
      * written while a filler may take the end of the ring. */
     bytes += 2 * (CACHE_RECORD_MAX + sizeof(struct entry));
@@ -502,6 +505,10 @@ uint64_t cache_expire(struct cache *cache, uint64_t before_s) {
         }
     }
     return count;
+}
+
+uint32_t cache_shards(const struct cache *cache) {
+    return cache->shards;
 }
 
 static uint64_t shard_oldest_s(const struct cache *cache, struct shard *shard) {

@@ -84,6 +84,12 @@ struct cache_size {
                           usual sessions need, CACHE_BYTES_PER_SESSION each */
 };
 
+/* A cache, and how long what is in it may be used. For whoever sweeps it. */
+struct cache_term {
+    struct cache *cache; /* borrowed */
+    uint32_t lifetime_s;
+};
+
 /* Bytes of shared memory that a cache of that size takes. */
 size_t cache_layout_bytes(struct cache_size size);
 
@@ -128,6 +134,9 @@ enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_
 /* Takes away and wipes what was put before `before_s`, oldest first, up to a bound a
  * call, so that no lock is held for long. Returns how many. Keeper. */
 uint64_t cache_expire(struct cache *cache, uint64_t before_s);
+
+/* How many locks a sweep of it takes. */
+uint32_t cache_shards(const struct cache *cache);
 
 /* When the oldest session that is there was put; 0 when there is none. Any process. */
 uint64_t cache_oldest_s(struct cache *cache);

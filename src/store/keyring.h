@@ -113,7 +113,7 @@ int keyring_look(const struct keyring *ring, struct keyring_list *out);
  * made under it may be about. Master. */
 void keyring_note_carry(struct keyring *ring, uint32_t carry_s);
 
-/* Notes the time of the oldest session in the caches; KEYRING_NEVER: none. Master. */
+/* Notes the time of the oldest session in the caches; KEYRING_NEVER: none. Keeper, master. */
 void keyring_note_cache_oldest(struct keyring *ring, uint64_t oldest_s);
 
 #endif

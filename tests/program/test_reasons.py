@@ -1,0 +1,454 @@
+"""Every reason of src/reason/reason.def, made to happen by a client, and told in the log."""
+
+import json
+import mmap
+import os
+import re
+import ssl
+import struct
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lab import config as conf
+from lab import hello
+from lab.backends import Backend, http
+from lab.deadline import wait_until
+from lab.pyclient import TlsClient, make_context
+from lab.tlswire import PRE_SHARED_KEY
+from test_process import Visitor
+
+TOP = Path(__file__).resolve().parents[2]
+WWW = "www.example.com"
+VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])
+KINDS = pytest.mark.parametrize("tickets", [True, False], ids=["tickets", "cache"])
+PSK_MODES = 45
+
+
+def words():
+    table = (TOP / "src/reason/reason.def").read_text()
+    return re.findall(r'^REASON\(\w+,\s*"([a-z-]+)"', table, re.M)
+
+
+def test_every_reason_is_made_to_happen_somewhere():
+    """A word that no test of a whole connection expects is one that nobody has seen."""
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert [word for word in words() if f'"{word}"' not in tests] == []
+
+
+@pytest.fixture
+def serve(terminator, backends, certs):
+    """`serve(tickets=.., single_use_tickets=..)`: a terminator with one profile."""
+    backend = backends(Backend(http))
+
+    def start(service=None, **profile):
+        profile = conf.profile(certs.ecdsa, **profile)
+        return terminator(conf.service(profile, conf.pool(backend), **(service or {})))
+
+    return start
+
+
+@pytest.fixture
+def visitor(certs):
+    return lambda service, version, **more: Visitor(service, version, certs, **more)
+
+
+def line_of(service, guest):
+    return service.connection(guest.last)
+
+
+def refused(service, guest, version=None):
+    """The line of a visit that must not resume."""
+    assert not guest.visit(keep=False)
+    line = line_of(service, guest)
+    assert line["handshake"] == "new"
+    return line
+
+
+# --- the cache's ---
+
+
+def test_evicted(serve, visitor):
+    """R42: the oldest made place, and its client is told so."""
+    service = serve(cache_size=10)
+    first = visitor(service, "1.2")
+    first.visit()
+    for _ in range(10):
+        visitor(service, "1.2").visit()
+    assert refused(service, first)["reason"] == "evicted"
+    assert re.search(r"cache web: 10 of 10 sessions.* 2 evicted at an age of \d+ s",
+                     service.ctl("status").stdout)
+
+
+def test_bytes_bound_the_cache_too(serve):
+    """cache-memory: what is laid out, whatever the count. That it evicts is the unit tests'."""
+    service = serve(cache_size=262144, cache_memory=1)
+    cache = json.loads(service.ctl("status", "--json").stdout)["caches"][0]
+    assert cache["capacity"] == 262144 and cache["capacity_bytes"] == 1 << 20
+
+
+@VERSIONS
+def test_what_has_expired_is_swept_out(version, serve, visitor):
+    """A session past its time leaves the cache, and is still told as expired. The clients'
+    own clocks are passed over by offering the ID in a hello of our own."""
+    service = serve(cache_timeout="1s")
+    guest = visitor(service, version)
+    guest.visit()
+    wait_until("it is swept out", lambda: "0 of 262144 sessions" in service.ctl("status").stdout)
+    if version == "1.2":
+        seen = hello.exchange(service.address(),
+                              hello.records(hello.client_hello(guest.session.id, None, WWW)))
+        assert "Certificate" in seen.server.names
+        assert service.connection(offered="session-id")["reason"] == "expired"
+
+
+def test_fatal_alert(serve, visitor):
+    """R18 (RFC 5246 7.2.2): what ended in a fatal alert does not resume by ID."""
+    service = serve()
+    guest = visitor(service, "1.2")
+    with guest.connect() as client:
+        guest.session = client.session
+        client.sock.sendall(b"\x17\3\3\0\x20" + b"\0" * 32)  # a record that does not decrypt
+        with pytest.raises(Exception):
+            client.recv_exact(1)
+        service.connection(client)
+    assert refused(service, guest)["reason"] == "fatal-alert"
+
+
+def region(service, name):
+    """A region of the service's shared memory, mapped by the test. Root only."""
+    try:
+        for number in os.listdir(f"/proc/{service.pid}/fd"):
+            path = f"/proc/{service.pid}/fd/{number}"
+            if os.readlink(path).startswith(f"/memfd:{name} "):
+                with open(path, "r+b") as file:
+                    return mmap.mmap(file.fileno(), 0)
+    except PermissionError:
+        pytest.skip("only root may look into the processes")
+    raise AssertionError(f"no region {name}")
+
+
+@VERSIONS
+def test_store_too_slow(version, serve, visitor):
+    """A process stands still with the cache's lock: nobody waits for it. The lock is taken
+    by writing the test's own thread into it, as if it were the owner."""
+    service = serve(cache_size=100)
+    guest = visitor(service, version)
+    guest.visit()
+    assert guest.visit()
+    with region(service, "reprise-cache") as memory:
+        lock = memory[64:68]  # see struct cache: its head, then the first shard's lock
+        assert lock == bytes(4)
+        memory[64:68] = struct.pack("<I", threading.get_native_id())
+        assert refused(service, guest)["reason"] == "store-too-slow"
+        assert int(re.search(r"(\d+) times not to be had", service.ctl("status").stdout)[1]) > 0
+        memory[64:68] = bytes(4)
+    assert guest.visit()
+
+
+# --- single use (R29) ---
+
+
+@VERSIONS
+@KINDS
+def test_already_used(version, tickets, serve, visitor):
+    """R29: a ticket opens once, on whatever worker; the next visit has a new one. TLS 1.2's
+    session IDs are no tickets."""
+    service = serve(tickets=tickets, single_use_tickets=True, service={"workers": 4})
+    guest = visitor(service, version)
+    guest.visit()
+    old = guest.session
+    for _ in range(3):
+        assert guest.visit(), "each resumption brings a new ticket"
+    guest.session = old
+    if version == "1.2" and not tickets:
+        assert guest.visit()
+        return
+    for _ in range(4):
+        assert refused(service, guest)["reason"] == "already-used"
+    assert line_of(service, guest)["issued"] != "none"
+
+
+def test_tickets_may_be_used_again_by_default(serve, visitor):
+    service = serve(tickets=True)
+    guest = visitor(service, "1.3")
+    guest.visit()
+    assert guest.visit(keep=False) and guest.visit(keep=False)
+
+
+@VERSIONS
+def test_one_of_many_at_once_uses_a_ticket(version, serve, visitor):
+    """R29: the same ticket over many connections at the same moment: at most one resumes."""
+    service = serve(tickets=True, single_use_tickets=True, service={"workers": 4})
+    for _ in range(5):
+        guest = visitor(service, version)
+        guest.visit()
+        results = []
+        start = threading.Barrier(6)
+
+        def race(guest=guest, results=results, start=start):
+            start.wait()
+            with guest.connect() as client:
+                client.request()
+                results.append(client.reused)
+                client.close()
+
+        threads = [threading.Thread(target=race) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(results) == 6 and sum(results) <= 1
+
+
+@VERSIONS
+def test_a_refused_offer_burns_nothing(version, serve, visitor):
+    """R29: whoever offers it under another name does not use it up."""
+    service = serve(tickets=True, single_use_tickets=True,
+                    server_names=[WWW, "other.example.com"])
+    guest = visitor(service, version)
+    guest.visit()
+    thief = visitor(service, version)
+    thief.session, thief.name, thief.context = guest.session, "other.example.com", guest.context
+    assert refused(service, thief)["reason"] == "other-server-name"
+    assert guest.visit()
+
+
+def test_use_uncertain(serve, visitor):
+    """R29: tickets from before single-use-tickets was on may have been used: not again."""
+    service = serve(tickets=True)
+    guest = visitor(service, "1.3")
+    guest.visit()
+    service.config["client-ssl-profiles"][0]["single-use-tickets"] = True
+    assert service.reload().returncode == 0
+    assert refused(service, guest)["reason"] == "use-uncertain"
+    guest.visit(offer=False)
+    assert guest.visit()
+    assert service.reload().returncode == 0  # the register goes on over reloads
+    old = guest.session
+    assert guest.visit()
+    guest.session = old
+    assert refused(service, guest)["reason"] == "already-used"
+
+
+def test_a_full_register_refuses(serve, visitor):
+    """R29: what can't be remembered is not accepted, and nothing is forgotten."""
+    service = serve(tickets=True, single_use_tickets=True,
+                    service={"replay-register": 1024, "log": {"rate": 0}})
+    guest = visitor(service, "1.3")
+    guest.visit()
+    with region(service, "reprise-replay") as memory:
+        for at in range(len(memory) - 2048 * 8, len(memory), 8):
+            memory[at : at + 8] = struct.pack("<II", at & 0xFFFF | 0xABCD0000, 0xFFFFFFFF)
+        assert refused(service, guest)["reason"] == "use-uncertain"
+
+
+# --- the operator's ---
+
+
+@VERSIONS
+@KINDS
+def test_invalidated(version, tickets, serve, visitor):
+    """`invalidate`: all sessions of a profile, or those of a name, kept here or by clients."""
+    service = serve(tickets=tickets, server_names=[WWW, "other.example.com"])
+    guest = visitor(service, version)
+    other = visitor(service, version, name="other.example.com")
+    guest.visit(), other.visit()
+    assert service.ctl("profile", "web", "invalidate", "WWW.example.com").returncode == 0
+    assert refused(service, guest)["reason"] == "invalidated"
+    assert other.visit()
+    guest.visit(offer=False)
+    assert guest.visit(), "a session made since then counts"
+    assert service.ctl("profile", "web", "invalidate", "all").returncode == 0
+    assert refused(service, guest)["reason"] == "invalidated"
+    assert refused(service, other)["reason"] == "invalidated"
+    assert service.reload().returncode == 0
+    assert refused(service, guest)["reason"] == "invalidated", "also after a reload"
+    guest.visit(offer=False)
+    assert guest.visit()
+
+
+def test_one_session_is_invalidated_by_its_id(serve, visitor):
+    service = serve()
+    guest, other = visitor(service, "1.2"), visitor(service, "1.2")
+    guest.visit(), other.visit()
+    done = service.ctl("profile", "web", "invalidate", guest.session.id.hex().upper())
+    assert done.returncode == 0
+    assert refused(service, guest)["reason"] == "invalidated"
+    assert other.visit()
+    done = service.ctl("profile", "web", "invalidate", 64 * "0")
+    assert done.returncode == 1 and "no session with this ID" in done.stderr
+
+
+@VERSIONS
+def test_tick_boxes_at_run_time(version, serve, visitor):
+    """Both boxes, on and off, from the next handshake on in every worker; connections,
+    cache and keys stay."""
+    service = serve(cache=False, tickets=False, service={"workers": 4})
+    guest = visitor(service, version)
+    kinds = {("1.2", "session-cache"): "session-id", ("1.2", "session-tickets"): "ticket",
+             ("1.3", "session-cache"): "psk-stateful", ("1.3", "session-tickets"): "psk"}
+    off = {"session-cache": "cache-off", "session-tickets": "tickets-off"}
+    with visitor(service, version).connect() as steady:
+        guest.visit()
+        assert line_of(service, guest)["issued"] == "none"
+        for box in ("session-cache", "session-tickets"):
+            done = service.ctl("profile", "web", box, "on")
+            assert done.returncode == 0 and f"{box} on" in done.stdout
+            guest.visit(offer=False)
+            assert line_of(service, guest)["issued"] == kinds[version, box]
+            for _ in range(4):
+                assert guest.visit(keep=False)
+                assert line_of(service, guest)["by"] == kinds[version, box]
+            assert service.ctl("profile", "web", box, "off").returncode == 0
+            for _ in range(4):
+                assert refused(service, guest)["reason"] == off[box]
+            assert service.ctl("profile", "web", box, "on").returncode == 0
+            assert guest.visit(), "nothing was lost meanwhile"
+            assert service.ctl("profile", "web", box, "off").returncode == 0
+        assert steady.request().endswith(b"hello from the backend\n")
+    assert service.reload().returncode == 0
+    assert "session-cache off, session-tickets off" in service.ctl("profile", "web").stdout
+
+
+@pytest.mark.parametrize(
+    "args, told",
+    [
+        (["nobody"], "there is no profile 'nobody'"),
+        (["web", "session-cache"], "expected one word more"),
+        (["web", "session-cache", "maybe"], "'maybe' is not a switch"),
+        (["web", "session-hash", "on"], "there is no 'session-hash'"),
+        (["web", "invalidate", "*.example.com"], "is not a server name"),
+        (["web", "invalidate", 300 * "a"], "is not a server name"),
+        (["small", "session-cache", "on"], "its cache-size is 0"),
+    ],
+)
+def test_ctl_profile_tells_what_is_wrong(args, told, terminator, backends, certs):
+    profiles = [
+        conf.profile(certs.ecdsa),
+        conf.profile(certs.ecdsa, name="small", default=False, cache_size=0,
+                     server_names=["other.example.com"]),
+    ]
+    service = terminator(conf.service(profiles, conf.pool(backends(Backend(http)))))
+    done = service.ctl("profile", *args)
+    assert done.returncode == 1
+    assert told in done.stderr
+
+
+@VERSIONS
+@KINDS
+def test_client_certificate_required(version, tickets, serve, certs):
+    """authenticate: always. Each connection shows its certificate; sessions from before are
+    not resumed, and none are kept."""
+    service = serve(tickets=tickets, client_certificate="require", client_ca=certs.client_ca.file)
+    context = make_context(certs.authority.file, version, service.key_log, cert=certs.alice)
+
+    def visit(session):
+        with TlsClient(context, service.address(), WWW, session) as client:
+            client.request()
+            kept = client.session
+            client.close()
+        return kept, service.connection(client)
+
+    session, _ = visit(None)
+    assert visit(session)[1]["handshake"] == "resumed"
+    service.config["client-ssl-profiles"][0]["authenticate"] = "always"
+    assert service.reload().returncode == 0
+    _, line = visit(session)
+    assert line["handshake"] == "new" and line["reason"] == "client-certificate-required"
+    assert line["issued"] == "none" and line["client-name"] == "alice"
+
+
+@VERSIONS
+@KINDS
+def test_client_certificate_expired(version, tickets, serve, certs):
+    """R7: a certificate of the client's chain ends, and with it the session."""
+    short = certs.client_ca.client("short", life=timedelta(seconds=4))
+    service = serve(tickets=tickets, client_certificate="require", client_ca=certs.client_ca.file)
+    context = make_context(certs.authority.file, version, service.key_log, cert=short)
+    with TlsClient(context, service.address(), WWW) as client:
+        client.request()
+        session = client.session
+        client.close()
+    service.connection(client)
+    lines = []
+
+    def expired():
+        since = len(service.events)
+        try:
+            with TlsClient(context, service.address(), WWW, session) as client:
+                client.request()
+                client.close()
+        except ssl.SSLError:  # the full handshake fails: the certificate is not valid any more
+            pass
+        lines.append(service.wait_event("connection", since=since))
+        return lines[-1]["handshake"] == "failed"
+
+    wait_until("the certificate expires", expired)
+    assert lines[-1]["reason"] == "client-certificate-expired"
+    ends = [line for line in lines if line["handshake"] == "new"]  # in its very last second
+    assert {line.get("reason") for line in ends} <= {"client-certificate-expired"}
+
+
+# --- what the hello says: a real one, changed on its way ---
+
+
+class Resumption:
+    """A TLS 1.3 client's resumption hello, as it went over the wire."""
+
+    def __init__(self, service, recorder, guest):
+        tape = recorder(service)
+        guest.address = tape.address
+        guest.visit()
+        assert guest.visit(keep=False)
+        self.hello = bytearray(tape.wait(2)[1].client)
+        size = int.from_bytes(self.hello[3:5], "big") + 5
+        self.hello = self.hello[:size]
+        seen = tape.wait(2)[1].transcript()
+        assert PRE_SHARED_KEY in seen.hello.extensions
+        self.seen = seen
+        self.service = service
+
+    def offer(self):
+        """Sends it, and returns what the log says of it."""
+        since = len(self.service.events)
+        seen = hello.exchange(self.service.address(), bytes(self.hello))
+        return seen, self.service.wait_event("connection", since=since)
+
+
+@pytest.fixture
+def resumption(serve, visitor, recorder):
+    service = serve(tickets=True)
+    return Resumption(service, recorder, visitor(service, "1.3"))
+
+
+def test_binder_failed(resumption):
+    """R22: decrypt_error, and the word for it."""
+    resumption.hello[-1] ^= 1
+    seen, line = resumption.offer()
+    assert [alert.name for alert in seen.server.alerts] == ["decrypt_error"]
+    assert line["handshake"] == "failed" and line["reason"] == "binder-failed"
+
+
+def test_psk_mode_not_offered(resumption):
+    """R23: only psk_ke is offered: a full handshake."""
+    modes = bytes([0, PSK_MODES, 0, 2, 1, 1])
+    at = resumption.hello.index(modes)
+    resumption.hello[at + 5] = 0
+    seen, line = resumption.offer()
+    assert seen.answer.psk_selected is None
+    assert line["reason"] == "psk-mode-not-offered"
+
+
+def test_hash_mismatch(resumption):
+    """R24: only suites of another hash than the session's."""
+    suites = bytes.fromhex("130213031301")
+    at = resumption.hello.index(suites)
+    used = resumption.seen.answer.cipher_suite
+    other = 0x1301 if used == 0x1302 else 0x1302
+    resumption.hello[at : at + 6] = struct.pack(">HHH", other, other, other)
+    seen, line = resumption.offer()
+    assert seen.answer.psk_selected is None and seen.answer.cipher_suite == other
+    assert line["reason"] == "hash-mismatch"
