@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <openssl/aead.h>
+#include <openssl/base64.h>
 #include <openssl/hmac.h>
 #include <openssl/mem.h>
 #include <openssl/rand.h>
@@ -70,6 +71,18 @@ void crypto_derive(const uint8_t key[static CRYPTO_KEY_LEN], const char *label,
         abort(); /* out of memory in a fixed-size computation: no key is better than a wrong one */
     }
     HMAC_CTX_cleanup(&ctx);
+}
+
+void crypto_extract(const char *label, struct bytes secret, uint8_t out[static CRYPTO_KEY_LEN]) {
+    unsigned len = 0;
+    if (!HMAC(EVP_sha256(), label, strlen(label), secret.data, secret.len, out, &len) ||
+        len != CRYPTO_KEY_LEN) {
+        abort(); /* as above */
+    }
+}
+
+int crypto_base64(struct bytes text, uint8_t *out, size_t cap, size_t *len) {
+    return EVP_DecodeBase64(out, len, cap, text.data, text.len) ? 0 : -1;
 }
 
 uint64_t crypto_siphash(const uint64_t key[static 2], struct bytes data) {

@@ -44,6 +44,15 @@ void crypto_hash(struct bytes data, uint8_t out[static CRYPTO_HASH_LEN]);
 void crypto_derive(const uint8_t key[static CRYPTO_KEY_LEN], const char *label,
                    struct bytes context, uint8_t out[static CRYPTO_KEY_LEN]);
 
+/* Makes a key of a secret of any length: HMAC-SHA256(label, secret), which is HKDF's extraction
+ * (RFC 5869 2.2) with the label as salt. */
+void crypto_extract(const char *label, struct bytes secret, uint8_t out[static CRYPTO_KEY_LEN]);
+
+/* Decodes base64 (RFC 4648 4), with nothing before, between or behind, in a time that depends on
+ * the length only. Returns 0 and the length; or -1, also when cap is less than 3 bytes for each
+ * 4 of the text. */
+int crypto_base64(struct bytes text, uint8_t *out, size_t cap, size_t *len);
+
 /* SipHash-2-4: where an attacker can choose what is indexed. */
 uint64_t crypto_siphash(const uint64_t key[static 2], struct bytes data);
 

@@ -4,16 +4,33 @@
 
 #include "cmd/cmd.h"
 #include "config/config.h"
+#include "proxy/keys.h"
+#include "proxy/privilege.h"
 #include "tls/check.h"
 
 static const char *plural(size_t count) {
     return count == 1 ? "" : "s";
 }
 
+/* Would the ticket keys be taken? */
+static int check_keys(const struct config *config, struct err *err) {
+    struct privilege_user user;
+    struct keys keys;
+    if (config->ticket_key_files.count == 0) {
+        return 0;
+    }
+    if (privilege_find(config->user, &user, err) != 0 ||
+        keys_load(&keys, config, user.uid, err) != 0) {
+        return -1;
+    }
+    keys_drop(&keys);
+    return 0;
+}
+
 static int check_file(const char *file, bool print) {
     struct err err = { 0 };
     struct config *config = config_load(file, &err);
-    if (!config || tls_check_config(config, &err) != 0) {
+    if (!config || tls_check_config(config, &err) != 0 || check_keys(config, &err) != 0) {
         config_free(config);
         fprintf(stderr, "%s\n", err.text);
         return CMD_FAILED;
@@ -21,6 +38,10 @@ static int check_file(const char *file, bool print) {
     if (config->key_log_file) {
         fprintf(stderr, "%s: warning: key-log: TLS secrets are written to '%s'\n", file,
                 config->key_log_file);
+    }
+    if (config->ticket_key_files.count > 0) {
+        fprintf(stderr,
+                "%s: warning: ticket-keys: keys from files are not rotated by the service\n", file);
     }
     if (print) {
         config_print(config, stdout);

@@ -141,6 +141,7 @@ void config_free(struct config *config) {
     free(config->vservers);
     free(config->profiles);
     free(config->pools);
+    strings_free(&config->ticket_key_files);
     free(config->file);
     free(config->user);
     free(config->control_socket);

@@ -25,6 +25,7 @@ enum config_log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 enum config_client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_REQUEST, CLIENT_AUTH_REQUIRE };
 enum config_authenticate { AUTHENTICATE_ONCE, AUTHENTICATE_ALWAYS };
 enum config_secure_reneg { SECURE_RENEG_REQUIRE, SECURE_RENEG_REQUIRE_STRICT };
+enum config_ticket_key_format { TICKET_KEYS_NGINX, TICKET_KEYS_HAPROXY };
 enum config_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS };
 enum config_health { HEALTH_NONE, HEALTH_TCP };
 enum config_proxy_protocol { PROXY_PROTOCOL_NONE, PROXY_PROTOCOL_V2 };
@@ -134,6 +135,9 @@ struct config {
 
     uint32_t ticket_key_encrypt_s; /* how long a ticket key seals before the next one does */
     uint32_t ticket_key_decrypt_s; /* how long it opens afterwards; auto is resolved on load */
+    struct config_strings ticket_key_files; /* none: the service makes its keys */
+    enum config_ticket_key_format ticket_key_format;
+    unsigned ticket_key_files_line; /* where they stand in the file, for errors found later */
 
     struct config_profile *profiles;
     size_t profile_count;

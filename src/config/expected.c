@@ -65,6 +65,7 @@ static const char *const fixed[TYPE_COUNT] = {
     [TYPE_MEMBERS] = "addresses such as 192.0.2.1:8080 or [2001:db8::1]:8080",
     [TYPE_PROFILES] = "names of client-ssl-profiles",
     [TYPE_POOL_NAME] = "the name of one of the pools",
+    [TYPE_FILES] = "file names",
     [TYPE_SECTION] = "directives of its own",
 };
 

@@ -227,6 +227,13 @@ static int relate_ticket_keys(const struct convert *convert) {
     struct config *config = convert->config;
     char decrypt[SCALAR_DURATION_MAX];
     char other[SCALAR_DURATION_MAX];
+    uint32_t files = ticket_keys_node(convert, "files");
+    config->ticket_key_files_line = convert->outline->nodes[files].line;
+    if (config->ticket_key_format == TICKET_KEYS_HAPROXY && config->ticket_key_files.count != 1) {
+        return convert_error(convert, files,
+                             "ticket-keys: %zu files with 'format: haproxy', expected one",
+                             config->ticket_key_files.count);
+    }
     if (config->ticket_key_decrypt_s == 0) {
         config->ticket_key_decrypt_s = longest_tickets(config, false)->ticket_timeout_s;
     }

@@ -22,6 +22,7 @@ WORDS(WORDS_CLIENT_AUTH, { "none", CLIENT_AUTH_NONE }, { "request", CLIENT_AUTH_
 WORDS(WORDS_AUTHENTICATE, { "once", AUTHENTICATE_ONCE }, { "always", AUTHENTICATE_ALWAYS });
 WORDS(WORDS_RENEGOTIATION, { "require", SECURE_RENEG_REQUIRE },
       { "require-strict", SECURE_RENEG_REQUIRE_STRICT });
+WORDS(WORDS_TICKET_KEY_FORMAT, { "nginx", TICKET_KEYS_NGINX }, { "haproxy", TICKET_KEYS_HAPROXY });
 WORDS(WORDS_BALANCE, { "round-robin", BALANCE_ROUND_ROBIN },
       { "least-connections", BALANCE_LEAST_CONNECTIONS });
 WORDS(WORDS_PROXY_PROTOCOL, { "none", PROXY_PROTOCOL_NONE }, { "v2", PROXY_PROTOCOL_V2 });
@@ -210,6 +211,7 @@ static const struct directive vservers_directives[] = {
 #define FIELD_TYPE_SOCKET char *
 #define FIELD_TYPE_SERVER_NAMES struct config_strings
 #define FIELD_TYPE_TEXTS struct config_strings
+#define FIELD_TYPE_FILES struct config_strings
 #define FIELD_TYPE_PROTOCOLS unsigned
 #define FIELD_TYPE_KEY_GROUPS char *
 #define FIELD_TYPE_LISTEN struct config_address *

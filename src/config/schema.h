@@ -43,6 +43,7 @@ enum directive_type {
     TYPE_SOCKET,       /* char *: as a file */
     TYPE_SERVER_NAMES, /* struct config_strings */
     TYPE_TEXTS,        /* struct config_strings */
+    TYPE_FILES,        /* struct config_strings: each as TYPE_FILE */
     TYPE_PROTOCOLS,    /* unsigned, bits */
     TYPE_KEY_GROUPS,   /* char *, joined with colons */
     TYPE_LISTEN,       /* struct config_address * */

@@ -258,6 +258,21 @@ static int read_texts(struct convert *convert, const struct directive *directive
     return entries_unique(convert, directive, value, field->at);
 }
 
+static int read_files(struct convert *convert, const struct directive *directive,
+                      const struct value *value, void *object) {
+    struct config_strings *field = field_of(directive, object);
+    if (strings_init(convert, field, value->count) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < value->count; i++) {
+        if (copy_path(convert, value->at[i], &field->at[i]) != 0) {
+            return -1;
+        }
+        field->count++;
+    }
+    return entries_unique(convert, directive, value, field->at);
+}
+
 /* Holds the entries of a list against the directive's words, each at most once. `bits`
  * takes their values. */
 static int read_words(const struct convert *convert, const struct directive *directive,
@@ -412,23 +427,15 @@ int value_read(struct convert *convert, const struct directive *directive,
                const struct value *value, void *object) {
     static int (*const readers[TYPE_COUNT])(struct convert *, const struct directive *,
                                             const struct value *, void *) = {
-        [TYPE_SWITCH] = read_switch,
-        [TYPE_NUMBER] = read_number,
-        [TYPE_SECONDS] = read_duration,
-        [TYPE_MILLISECONDS] = read_duration,
-        [TYPE_WORD] = read_word,
-        [TYPE_NAME] = read_name,
-        [TYPE_TEXT] = read_text,
-        [TYPE_FILE] = read_file,
-        [TYPE_SOCKET] = read_socket,
-        [TYPE_SERVER_NAMES] = read_server_names,
-        [TYPE_TEXTS] = read_texts,
-        [TYPE_PROTOCOLS] = read_protocols,
-        [TYPE_KEY_GROUPS] = read_key_groups,
-        [TYPE_LISTEN] = read_listen,
-        [TYPE_MEMBERS] = read_members,
-        [TYPE_PROFILES] = read_profiles,
-        [TYPE_POOL_NAME] = read_pool_name,
+        [TYPE_SWITCH] = read_switch,       [TYPE_NUMBER] = read_number,
+        [TYPE_SECONDS] = read_duration,    [TYPE_MILLISECONDS] = read_duration,
+        [TYPE_WORD] = read_word,           [TYPE_NAME] = read_name,
+        [TYPE_TEXT] = read_text,           [TYPE_FILE] = read_file,
+        [TYPE_SOCKET] = read_socket,       [TYPE_SERVER_NAMES] = read_server_names,
+        [TYPE_TEXTS] = read_texts,         [TYPE_FILES] = read_files,
+        [TYPE_PROTOCOLS] = read_protocols, [TYPE_KEY_GROUPS] = read_key_groups,
+        [TYPE_LISTEN] = read_listen,       [TYPE_MEMBERS] = read_members,
+        [TYPE_PROFILES] = read_profiles,   [TYPE_POOL_NAME] = read_pool_name,
     };
     return readers[directive->type](convert, directive, value, object);
 }

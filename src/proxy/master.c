@@ -19,6 +19,7 @@
 #include "net/address.h"
 #include "proxy/demo.h"
 #include "proxy/generation.h"
+#include "proxy/keys.h"
 #include "proxy/privilege.h"
 #include "proxy/status.h"
 #include "proxy/worker.h"
@@ -62,6 +63,7 @@ struct master {
     struct outputs old_outputs; /* and what it wrote to */
     struct shared shared;
     struct privilege_user user;
+    struct keys keys;
     struct process processes[PROCESSES_MAX];
     struct loop_io signals;
     struct loop_timer timer;   /* once a second */
@@ -145,6 +147,7 @@ static void child_begin(struct master *m) {
     generation_free(m->old, m->gen);
     m->old = NULL;
     outputs_close(&m->old_outputs);
+    keys_drop(&m->keys); /* not yet in the ring: the workers of a reload come first */
     if (m->options.in_child) {
         m->options.in_child(m->options.arg);
     }
@@ -301,20 +304,6 @@ static void process_end_now(struct process *p) {
     p->pid = 0;
 }
 
-/* For how long a session may be carried on, over all renewals: a renewed ticket, and one given
- * for a session in the cache, has what is left of the first one's time (resume.c). */
-static uint32_t config_carry_s(const struct config *config) {
-    uint32_t carry_s = 0;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        const struct config_profile *p = &config->profiles[i];
-        uint32_t longest_s =
-            p->ticket_timeout_s > p->cache_timeout_s ? p->ticket_timeout_s : p->cache_timeout_s;
-        longest_s = longest_s < p->max_lineage_s ? longest_s : p->max_lineage_s;
-        carry_s = longest_s > carry_s ? longest_s : carry_s;
-    }
-    return carry_s;
-}
-
 /* The keeper takes its times from the configuration: on a reload another takes
  * over. Never two at once. A keeper that can't be started is tried again. */
 static void keeper_start_anew(struct master *m) {
@@ -323,7 +312,7 @@ static void keeper_start_anew(struct master *m) {
             process_end_now(&m->processes[i]);
         }
     }
-    keyring_note_carry(m->shared.keyring, config_carry_s(m->gen->config));
+    keys_settle(&m->keys, m->gen->config, m->shared.keyring, clock_wall_ms() / MS_PER_S);
     m->restart_keeper = !process_start(m, ROLE_KEEPER, 0, NULL);
     if (m->restart_keeper) {
         log_event(LOG_ERROR, "keeper", "cannot be started: %s; tried again", strerror(errno));
@@ -424,16 +413,18 @@ struct force {
     struct generation *gen;
     struct outputs outputs;
     struct privilege_user user;
+    struct keys keys;
 };
 
 static struct force force_get(const struct master *m) {
-    return (struct force){ m->gen, m->outputs, m->user };
+    return (struct force){ m->gen, m->outputs, m->user, m->keys };
 }
 
 static void force_set(struct master *m, const struct force *force) {
     m->gen = force->gen;
     m->outputs = force->outputs;
     m->user = force->user;
+    m->keys = force->keys;
     log_open(force->outputs.log_fd,
              force->gen && force->gen->config->log_format == LOG_FORMAT_JSON);
 }
@@ -469,13 +460,19 @@ static int force_build(struct master *m, struct config *config, struct force *ou
     }
     if (privilege_find(config->user, &out->user, err) != 0 || demo_open(m, config, err) != 0 ||
         replay_settle(&m->shared, config, err) != 0 ||
-        outputs_open(config, &out->outputs, err) != 0) {
+        keys_load(&out->keys, config, out->user.uid, err) != 0) {
+        config_free(config);
+        return -1;
+    }
+    if (outputs_open(config, &out->outputs, err) != 0) {
+        keys_drop(&out->keys);
         config_free(config);
         return -1;
     }
     out->gen = generation_new(config, m->gen, err);
     if (!out->gen) {
         outputs_close(&out->outputs);
+        keys_drop(&out->keys);
         return -1;
     }
     out->gen->demo = m->demo_address;
@@ -491,6 +488,7 @@ static void log_in_force(const struct master *m, const struct generation *old) {
                   "TLS secrets are written to '%s': whoever reads it decrypts the traffic",
                   config->key_log_file);
     }
+    keys_warn(config);
     if (old &&
         strcmp(control, old->config->control_socket ? old->config->control_socket : "none") != 0) {
         log_event(LOG_WARNING, "control", "control-socket takes effect at the next start only");
@@ -508,6 +506,9 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     force_set(m, &now);
     m->old = before.gen;
     m->old_outputs = before.outputs;
+    if (!before.gen) { /* no ticket is sealed under a key that is not the one wanted (R34) */
+        keys_settle(&m->keys, config, m->shared.keyring, clock_wall_ms() / MS_PER_S);
+    }
     int rc = workers_start(m, err);
     if (rc == 0) {
         keeper_start_anew(m);
@@ -520,6 +521,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         force_set(m, &before);
         generation_free(now.gen, before.gen);
         outputs_close(&now.outputs);
+        keys_drop(&now.keys);
         return -1;
     }
     memset(m->restart, 0, sizeof(m->restart)); /* those of the old generation */
@@ -530,6 +532,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         log_in_force(m, before.gen);
         generation_free(before.gen, now.gen);
         outputs_close(&before.outputs);
+        keys_drop(&before.keys);
     }
     return 0;
 }
@@ -750,7 +753,7 @@ static int shared_init(struct shared *shared, struct err *err) {
     }
     shared->keyring = shared->keyring_shm.base;
     shared->counters = shared->counters_shm.base;
-    keyring_init(shared->keyring, clock_wall_ms() / MS_PER_S);
+    keyring_lay_out(shared->keyring, clock_wall_ms() / MS_PER_S);
     return 0;
 }
 
@@ -792,6 +795,7 @@ static int signals_init(struct master *m, struct err *err) {
 static void master_fini(struct master *m) {
     generation_free(m->gen, NULL);
     m->gen = NULL;
+    keys_drop(&m->keys);
     log_open(STDERR_FILENO, false);
     outputs_close(&m->outputs);
     free(m->demo_address.text);

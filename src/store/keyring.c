@@ -12,7 +12,7 @@ struct keyring {
     /* The master's notes: no part of what the generation guards. */
     _Atomic uint64_t cache_oldest_s;
     _Atomic uint32_t carry_s;
-    uint32_t reserved;
+    uint32_t from_files; /* 1: the present keys are the operator's */
     uint64_t began_s;
     uint8_t cache_secret[CRYPTO_KEY_LEN];
     struct keyring_key keys[KEYRING_SLOTS];
@@ -56,7 +56,8 @@ static struct keyring_key *key_oldest(struct keyring *ring, enum keyring_state s
     struct keyring_key *oldest = NULL;
     for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
         struct keyring_key *key = &ring->keys[i];
-        if (key->state == state && (!oldest || key->retired_s < oldest->retired_s)) {
+        if (key->state == state && key->open_until_s != KEYRING_NEVER &&
+            (!oldest || key->retired_s < oldest->retired_s)) {
             oldest = key;
         }
     }
@@ -85,16 +86,17 @@ static void key_wipe(struct keyring_key *key) {
     key->state = KEY_WIPED;
 }
 
-void keyring_init(struct keyring *ring, uint64_t now_s) {
+void keyring_lay_out(struct keyring *ring, uint64_t now_s) {
     ring->magic = KEYRING_MAGIC;
     ring->began_s = now_s;
     atomic_store(&ring->cache_oldest_s, KEYRING_NEVER);
     crypto_random(ring->cache_secret, sizeof(ring->cache_secret));
-    key_make(&ring->keys[0], now_s);
-    ring->keys[0].state = KEY_CURRENT;
-    ring->keys[0].current_s = now_s;
-    key_make(&ring->keys[1], now_s);
     atomic_store(&ring->generation, 2);
+}
+
+void keyring_init(struct keyring *ring, uint64_t now_s) {
+    keyring_lay_out(ring, now_s);
+    keyring_use_own(ring, now_s, 0);
 }
 
 static void key_retire(struct keyring_key *key, uint64_t now_s, uint32_t open_s) {
@@ -109,7 +111,8 @@ static void key_retire(struct keyring_key *key, uint64_t now_s, uint32_t open_s)
  * readers' copies stay good. */
 static bool ring_is_idle(struct keyring *ring, uint64_t now_s, uint32_t encrypt_s) {
     const struct keyring_key *current = key_in_state(ring, KEY_CURRENT);
-    if (!current || !key_in_state(ring, KEY_NEXT) || (keyring_generation(ring) & 1)) {
+    bool whole = ring->from_files || (current && key_in_state(ring, KEY_NEXT));
+    if (!whole || (keyring_generation(ring) & 1)) {
         return false;
     }
     for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
@@ -117,7 +120,7 @@ static bool ring_is_idle(struct keyring *ring, uint64_t now_s, uint32_t encrypt_
             return false;
         }
     }
-    return now_s < current->current_s + encrypt_s;
+    return ring->from_files || now_s < current->current_s + encrypt_s;
 }
 
 static void ring_wipe_expired(struct keyring *ring, uint64_t now_s, struct keyring_change *change) {
@@ -130,6 +133,28 @@ static void ring_wipe_expired(struct keyring *ring, uint64_t now_s, struct keyri
     }
 }
 
+/* Makes NEXT where it is missing, and CURRENT of it when the last one's time is over. */
+static void ring_rotate(struct keyring *ring, uint64_t now_s, const struct keyring_lives *lives,
+                        struct keyring_change *change) {
+    struct keyring_key *next = key_in_state(ring, KEY_NEXT);
+    if (!next) {
+        next = key_place(ring, change);
+        key_make(next, now_s);
+    }
+    struct keyring_key *current = key_in_state(ring, KEY_CURRENT);
+    if (current && now_s < current->current_s + lives->encrypt_s) {
+        return;
+    }
+    if (current) {
+        key_retire(current, now_s, lives->open_s);
+    }
+    next->state = KEY_CURRENT;
+    next->current_s = now_s;
+    key_make(key_place(ring, change), now_s);
+    change->rotated = true;
+    memcpy(change->current, next->name, sizeof(change->current));
+}
+
 struct keyring_change keyring_tick(struct keyring *ring, uint64_t now_s, uint32_t encrypt_s,
                                    uint32_t open_s) {
     struct keyring_change change = { 0 };
@@ -138,24 +163,104 @@ struct keyring_change keyring_tick(struct keyring *ring, uint64_t now_s, uint32_
     }
     write_begin(ring);
     ring_wipe_expired(ring, now_s, &change);
-    struct keyring_key *next = key_in_state(ring, KEY_NEXT);
-    if (!next) {
-        next = key_place(ring, &change);
-        key_make(next, now_s);
-    }
-    struct keyring_key *current = key_in_state(ring, KEY_CURRENT);
-    if (!current || now_s >= current->current_s + encrypt_s) {
-        if (current) {
-            key_retire(current, now_s, open_s);
-        }
-        next->state = KEY_CURRENT;
-        next->current_s = now_s;
-        key_make(key_place(ring, &change), now_s);
-        change.rotated = true;
-        memcpy(change.current, next->name, sizeof(change.current));
+    if (!ring->from_files) {
+        ring_rotate(ring, now_s, &(struct keyring_lives){ encrypt_s, open_s }, &change);
     }
     write_end(ring);
     return change;
+}
+
+/* Those from files until now open for a while more; NEXT, too: other hosts may seal under it. */
+static void ring_retire_given(struct keyring *ring, uint64_t now_s, uint32_t open_s) {
+    for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
+        struct keyring_key *key = &ring->keys[i];
+        if (key->from_file && (key->state == KEY_CURRENT || key->state == KEY_NEXT ||
+                               (key->state == KEY_RETIRED && key->open_until_s == KEYRING_NEVER))) {
+            key_retire(key, now_s, open_s);
+        }
+    }
+}
+
+void keyring_use_own(struct keyring *ring, uint64_t now_s, uint32_t open_s) {
+    const struct keyring_lives lives = { UINT32_MAX, open_s };
+    struct keyring_change change = { 0 };
+    if (!ring->from_files && key_in_state(ring, KEY_CURRENT) && key_in_state(ring, KEY_NEXT)) {
+        return;
+    }
+    write_begin(ring);
+    if (ring->from_files) {
+        ring_retire_given(ring, now_s, open_s);
+        ring->from_files = 0;
+    }
+    ring_rotate(ring, now_s, &lives, &change); /* makes what is missing */
+    write_end(ring);
+}
+
+static const struct keyring_given *given_find(const struct keyring_given *given, unsigned count,
+                                              const uint8_t name[static KEYRING_NAME_LEN]) {
+    for (unsigned i = 0; i < count; i++) {
+        if (memcmp(given[i].name, name, KEYRING_NAME_LEN) == 0) {
+            return &given[i];
+        }
+    }
+    return NULL;
+}
+
+/* What becomes of a key that is in the ring when these are given. */
+static void key_make_way(struct keyring_key *key, const struct keyring_given *given, unsigned count,
+                         uint64_t now_s, uint32_t open_s) {
+    const struct keyring_given *same = given_find(given, count, key->name);
+    bool stays = same && key->from_file && key->state != KEY_WIPED &&
+                 crypto_equal(same->secret, key->secret, CRYPTO_KEY_LEN);
+    if (key->state == KEY_EMPTY || stays) {
+        return;
+    }
+    if (same || (!key->from_file && key->state == KEY_NEXT)) {
+        crypto_wipe(key, sizeof(*key)); /* its name is another's, or nobody has seen it */
+    } else if (key->from_file && key->state != KEY_WIPED) {
+        key->retired_s = now_s;
+        key->open_until_s = now_s;
+        key_wipe(key);
+    } else if (key->state == KEY_CURRENT) {
+        key_retire(key, now_s, open_s);
+    }
+}
+
+static void key_give(struct keyring *ring, const struct keyring_given *given, uint64_t now_s) {
+    struct keyring_change change = { 0 };
+    struct keyring_key *key = NULL;
+    for (unsigned i = 0; i < KEYRING_SLOTS && !key; i++) {
+        bool same = ring->keys[i].state != KEY_EMPTY &&
+                    memcmp(ring->keys[i].name, given->name, KEYRING_NAME_LEN) == 0;
+        key = same ? &ring->keys[i] : NULL;
+    }
+    if (!key) {
+        key = key_place(ring, &change);
+        crypto_wipe(key, sizeof(*key));
+        memcpy(key->name, given->name, sizeof(key->name));
+        memcpy(key->secret, given->secret, sizeof(key->secret));
+        key->from_file = 1;
+        key->made_s = now_s;
+    }
+    if (given->state == KEY_CURRENT && key->state != KEY_CURRENT) {
+        key->current_s = now_s;
+    }
+    key->open_until_s = KEYRING_NEVER;
+    key->state = given->state;
+}
+
+void keyring_use_files(struct keyring *ring, const struct keyring_given *given, unsigned count,
+                       uint64_t now_s, uint32_t open_s) {
+    write_begin(ring);
+    for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
+        key_make_way(&ring->keys[i], given, count, now_s, open_s);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        key_give(ring, &given[i], now_s);
+    }
+    ring->from_files = 1;
+    ring->began_s = 0; /* others may have sealed under these long before */
+    write_end(ring);
 }
 
 uint64_t keyring_generation(const struct keyring *ring) {

@@ -80,9 +80,29 @@ struct keyring_snapshot {
 /* Bytes of shared memory to provide. */
 size_t keyring_bytes(void);
 
-/* Fills zeroed shared memory with the cache's key, a CURRENT and a NEXT key.
- * Master only, before any reader. */
+/* keyring_lay_out and keyring_use_own. */
 void keyring_init(struct keyring *ring, uint64_t now_s);
+
+/* Lays out zeroed shared memory with the cache's key and no ticket key: to be followed by one
+ * of the two below. Master only, before any reader. */
+void keyring_lay_out(struct keyring *ring, uint64_t now_s);
+
+/* A key from a file. */
+struct keyring_given {
+    uint8_t name[KEYRING_NAME_LEN];
+    uint8_t secret[CRYPTO_KEY_LEN];
+    enum keyring_state state; /* NEXT, CURRENT or RETIRED: until it is taken out of the files */
+};
+
+/* From now on the ring has these keys, of which one is CURRENT, and makes none. What it made
+ * opens for open_s more. Keys given before and not now are wiped at once: the files are the
+ * operator's word. Idempotent. Master only, while no keeper runs. */
+void keyring_use_files(struct keyring *ring, const struct keyring_given *given, unsigned count,
+                       uint64_t now_s, uint32_t open_s);
+
+/* From now on the ring has keys of its own making; those from files open for open_s more.
+ * Idempotent. Master only, while no keeper runs. */
+void keyring_use_own(struct keyring *ring, uint64_t now_s, uint32_t open_s);
 
 /* What keyring_tick did. */
 struct keyring_change {
@@ -94,7 +114,7 @@ struct keyring_change {
 
 /* Does what is due at now_s: rotates when CURRENT has sealed for encrypt_s, lets
  * a retired key open for open_s more, wipes those past it. A clock set back
- * rotates nothing. Keeper only. */
+ * rotates nothing. Keys from files are not rotated. Keeper only. */
 struct keyring_change keyring_tick(struct keyring *ring, uint64_t now_s, uint32_t encrypt_s,
                                    uint32_t open_s);
 

@@ -1,7 +1,9 @@
 """Ticket keys: how they live and die, what `reprise ctl keys` says of them, keys from files, the
 sealed state file, and that a wiped key is nowhere in memory."""
 
+import base64
 import json
+import os
 import time
 from datetime import datetime
 
@@ -11,8 +13,10 @@ from lab import config as conf
 from lab.backends import Backend, http
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
+from lab.terminator import run
 
 WWW = "www.example.com"
+VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])
 
 
 @pytest.fixture
@@ -120,3 +124,170 @@ def test_no_byte_of_a_key_is_told(house, guest):
     for words in (("keys",), ("--json", "keys")):
         text = service.ctl(*words).stdout
         assert max(len(word.strip('",')) for word in text.replace(":", " ").split()) <= 40
+
+
+# --- keys from files ---
+
+
+def key_file(folder, name, size=80, key=None, mode=0o600):
+    """A file as nginx has them; its path and the key."""
+    path = folder / name
+    key = key or os.urandom(size)
+    path.write_bytes(key)
+    path.chmod(mode)
+    return str(path), key
+
+
+def haproxy_file(folder, keys, mode=0o600):
+    path = folder / "haproxy.keys"
+    path.write_bytes(b"".join(base64.b64encode(key) + b"\n" for key in keys))
+    path.chmod(mode)
+    return str(path)
+
+
+@VERSIONS
+def test_hosts_with_the_same_files_open_each_other_s_tickets(version, house, guest, tmp_path):
+    """The first file seals, all open; and the warning of what that costs (R38)."""
+    (first, one), (second, other) = [
+        key_file(tmp_path, name, size) for name, size in (("a", 80), ("b", 48))
+    ]
+    left = house(files=[first, second])
+    right = house(files=[second, first])
+    third = house()
+    visitor = guest(left, version)
+    visitor.visit()
+    line = visitor.visit(service=right)
+    assert line["handshake"] == "resumed" and line["ticket-key"] == one[:16].hex()
+    line = visitor.visit(service=left)
+    assert line["handshake"] == "resumed"
+    line = visitor.visit(service=third)
+    assert line["reason"] == "unknown-ticket-key"
+    for service in (left, right):
+        assert "any time" in service.find("ticket-keys", level="warning")[0]["message"]
+        keys, figure = keys_of(service)
+        assert {key["name"] for key in keys} == {one[:16].hex(), other[:16].hex()}
+        assert {key["from"] for key in keys} == {"file"}
+        assert figure["kind"] == "none"
+    assert not third.find("ticket-keys")
+
+
+def test_haproxy_s_last_but_one_seals(house, guest, tmp_path):
+    keys = [os.urandom(48), os.urandom(80), os.urandom(48), os.urandom(80)]
+    service = house(files=[haproxy_file(tmp_path, keys)], format="haproxy")
+    visitor = guest(service)
+    visitor.visit()
+    assert visitor.visit()["ticket-key"] == keys[2][:16].hex()
+    states = {key["name"]: key["state"] for key in keys_of(service)[0]}
+    assert states == {
+        keys[1][:16].hex(): "retired",
+        keys[2][:16].hex(): "current",
+        keys[3][:16].hex(): "next",
+    }
+
+
+def test_the_first_ticket_is_sealed_under_a_file_s_key(house, guest, tmp_path):
+    """R34: no key of the service's own was ever in the ring."""
+    path, key = key_file(tmp_path, "a")
+    service = house(files=[path])
+    visitor = guest(service)
+    visitor.visit()
+    assert visitor.visit()["ticket-key"] == key[:16].hex()
+    assert [one["name"] for one in keys_of(service)[0]] == [key[:16].hex()]
+
+
+@VERSIONS
+def test_to_files_and_back_nothing_is_lost(version, house, guest, tmp_path):
+    """R37: a reload that changes where keys come from loses no ticket."""
+    path, key = key_file(tmp_path, "a")
+    service = house()
+    old, middle = guest(service, version), guest(service, version)
+    old.visit()
+    own = old.visit(keep=False)["ticket-key"]
+    service.config["ticket-keys"] = {"files": [path]}
+    assert service.reload(service.config).returncode == 0
+    assert old.visit(keep=False)["handshake"] == "resumed"
+    middle.visit()
+    assert middle.visit()["ticket-key"] == key[:16].hex()
+    del service.config["ticket-keys"]
+    assert service.reload(service.config).returncode == 0
+    assert old.visit(keep=False)["handshake"] == "resumed"
+    assert middle.visit(keep=False)["handshake"] == "resumed"
+    states = {one["name"]: one["state"] for one in keys_of(service)[0]}
+    assert states[own] == states[key[:16].hex()] == "retired"
+    assert sorted(states.values()) == ["current", "next", "retired", "retired"]
+    assert keys_of(service)[1]["kind"] == "none", "as long as the file's key opens"
+
+
+def test_files_are_read_again_at_a_reload(house, guest, tmp_path):
+    """The operator's way to rotate; what is taken out opens nothing more."""
+    (first, one), (second, other) = key_file(tmp_path, "a"), key_file(tmp_path, "b")
+    service = house(files=[first, second])
+    visitor = guest(service)
+    visitor.visit()
+    (tmp_path / "a").write_bytes(other)
+    (tmp_path / "b").write_bytes(one)
+    assert service.ctl("reload").returncode == 0
+    line = visitor.visit()
+    assert line["handshake"] == "resumed" and line["ticket-key"] == one[:16].hex()
+    assert visitor.visit(keep=False)["ticket-key"] == other[:16].hex()
+    (tmp_path / "a").write_bytes(os.urandom(80))
+    assert service.ctl("reload").returncode == 0
+    assert visitor.visit(keep=False)["reason"] == "retired-ticket-key"
+
+
+def spoil_readable(path):
+    path.chmod(0o640)
+    return "has mode 0640: others may read or write it"
+
+
+def spoil_short(path):
+    path.write_bytes(os.urandom(47))
+    return "a key of neither 48 nor 80 bytes"
+
+
+def spoil_zero(path):
+    path.write_bytes(bytes(80))
+    return "a key that is zero, wholly or in part"
+
+
+def spoil_half(path):
+    path.write_bytes(os.urandom(48) + bytes(32))
+    return "a key that is zero, wholly or in part"
+
+
+def spoil_twice(path):
+    path.write_bytes(path.with_name("b").read_bytes())
+    return "a key with the name of another one"
+
+
+def spoil_pipe(path):
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    return "is not a regular file"
+
+
+def spoil_gone(path):
+    path.unlink()
+    return "cannot be opened: No such file or directory"
+
+
+SPOILS = [spoil_readable, spoil_short, spoil_zero, spoil_half, spoil_twice, spoil_pipe, spoil_gone]
+
+
+@pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__[6:])
+def test_a_bad_key_file_is_refused(spoil, house, guest, tmp_path):
+    """R39: at a reload the old configuration stays, at the start there is none; `check` says the
+    same. With file and line."""
+    (first, one), (second, _) = key_file(tmp_path, "a"), key_file(tmp_path, "b")
+    service = house(files=[second, first])
+    visitor = guest(service)
+    visitor.visit()
+    told = spoil(tmp_path / "a")
+    line = service.file.read_text().split("ticket-keys:")[0].count("\n") + 2
+    expected = f"{service.file}:{line}: ticket-keys: '{first}'"
+    for done in (service.ctl("reload"), run("check", service.file), run("run", "-c", service.file)):
+        assert done.returncode == 1
+        assert expected in done.stderr and told in done.stderr
+    assert visitor.visit()["handshake"] == "resumed"
+    assert {key["name"] for key in keys_of(service)[0]} >= {one[:16].hex()}
+    assert one[16:].hex() not in service.text()

@@ -403,6 +403,7 @@ class Resumption:
         guest.address = tape.address
         guest.visit()
         assert guest.visit(keep=False)
+        service.connections(2)  # their lines are there: the next is another's
         self.hello = bytearray(tape.wait(2)[1].client)
         size = int.from_bytes(self.hello[3:5], "big") + 5
         self.hello = self.hello[:size]

@@ -330,6 +330,32 @@ static void has_zero_part_sees_each_run_of_eight(void **state) {
     }
 }
 
+/* RFC 4231 4.3: the key "Jefe" as label. */
+static void extract_is_hmac_under_the_label(void **state) {
+    (void)state;
+    static const uint8_t expected[] = { 0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e,
+                                        0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
+                                        0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83,
+                                        0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43 };
+    uint8_t out[CRYPTO_KEY_LEN];
+    crypto_extract("Jefe", bytes_of("what do ya want for nothing?"), out);
+    assert_memory_equal(out, expected, sizeof(out));
+}
+
+static void base64_takes_nothing_else(void **state) {
+    (void)state;
+    static const char *const wrong[] = { "",      "Zg",   "Zg=",      "Zm9v ",       " Zm9v",
+                                         "Zm9\n", "Zm-_", "Zg==Zg==", "Zm9vYmFyYmF6" };
+    uint8_t out[8];
+    size_t len = 0;
+    assert_int_equal(crypto_base64(bytes_of("Zm9vYg=="), out, sizeof(out), &len), 0);
+    assert_int_equal(len, 4);
+    assert_memory_equal(out, "foob", 4);
+    for (size_t i = 1; i < LENGTH(wrong); i++) {
+        assert_int_equal(crypto_base64(bytes_of(wrong[i]), out, sizeof(out), &len), -1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_refuses_each_flipped_bit),
@@ -343,6 +369,8 @@ int main(void) {
         cmocka_unit_test(siphash_gives_the_published_results),
         cmocka_unit_test(equal_and_is_zero_look_at_every_bit),
         cmocka_unit_test(has_zero_part_sees_each_run_of_eight),
+        cmocka_unit_test(extract_is_hmac_under_the_label),
+        cmocka_unit_test(base64_takes_nothing_else),
         cmocka_unit_test(wipe_touches_what_it_is_told),
         cmocka_unit_test(draws_do_not_repeat),
         cmocka_unit_test(forked_processes_draw_differently),

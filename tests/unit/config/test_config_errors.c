@@ -355,6 +355,14 @@ static const struct bad bads[] = {
       "  - name: https\n    listen: ['127.0.0.1:8443']\n    pool: app\n    profiles: [a, b]\n",
       "t.conf:11: virtual server 'https' has two default profiles, 'a' (line 2) and 'b' (line 3), "
       "expected at most one" },
+    { "a ticket-key file twice",
+      PROFILES POOLS VSERVERS "ticket-keys:\n  files:\n    - a.key\n    - b.key\n    - a.key\n",
+      "t.conf:16: files 'a.key' stands twice, expected once; the first is on line 14" },
+    { "two files of HAProxy's",
+      PROFILES POOLS VSERVERS "ticket-keys:\n  format: haproxy\n  files: [a, b]\n",
+      "t.conf:14: ticket-keys: 2 files with 'format: haproxy', expected one" },
+    { "no file of HAProxy's", PROFILES POOLS VSERVERS "ticket-keys:\n  format: haproxy\n",
+      "t.conf:12: ticket-keys: 0 files with 'format: haproxy', expected one" },
     { "a ticket that outlives its key (R36)",
       PROFILE_WITH("session-tickets: on\n    ticket-timeout: 2h") "ticket-keys:\n  encrypt-for: "
                                                                   "1h\n  decrypt-for: 90m\n",

@@ -320,6 +320,151 @@ static void a_full_ring_gives_up_its_oldest(void **state) {
     ring_drop(ring);
 }
 
+/* --- keys from files ------------------------------------------------------ */
+
+static void given_make(struct keyring_given *given, uint8_t byte, enum keyring_state state) {
+    memset(given->name, byte, sizeof(given->name));
+    memset(given->secret, 0x80 | byte, sizeof(given->secret));
+    given->state = state;
+}
+
+/* The key of that name; state KEY_EMPTY: none. */
+static struct keyring_key named(const struct keyring *ring, const uint8_t *name) {
+    const struct keyring_snapshot *s = read_ring(ring);
+    for (unsigned i = 0; i < s->count; i++) {
+        if (memcmp(s->keys[i].name, name, KEYRING_NAME_LEN) == 0) {
+            return s->keys[i];
+        }
+    }
+    return (struct keyring_key){ 0 };
+}
+
+/* R34: a ring that is to have keys from files never has one of its own. */
+static void a_ring_laid_out_has_no_ticket_key(void **state) {
+    (void)state;
+    struct keyring *ring = shared_alloc(keyring_bytes());
+    struct keyring_given given[2];
+    keyring_lay_out(ring, START_S);
+    assert_int_equal(read_ring(ring)->count, 0);
+    assert_false(crypto_is_zero(snapshot.cache_secret, sizeof(snapshot.cache_secret)));
+    given_make(&given[0], 1, KEY_CURRENT);
+    given_make(&given[1], 2, KEY_RETIRED);
+    keyring_use_files(ring, given, 2, START_S, OPEN_S);
+    assert_int_equal(read_ring(ring)->count, 2);
+    assert_memory_equal(only(ring, KEY_CURRENT).secret, given[0].secret, CRYPTO_KEY_LEN);
+    assert_memory_equal(only(ring, KEY_RETIRED).secret, given[1].secret, CRYPTO_KEY_LEN);
+    ring_drop(ring);
+}
+
+/* Neither rotated nor wiped, ever. */
+static void given_keys_stay(void **state) {
+    (void)state;
+    struct keyring *ring = shared_alloc(keyring_bytes());
+    struct keyring_given given[3];
+    keyring_lay_out(ring, START_S);
+    given_make(&given[0], 1, KEY_RETIRED);
+    given_make(&given[1], 2, KEY_CURRENT);
+    given_make(&given[2], 3, KEY_NEXT);
+    keyring_use_files(ring, given, 3, START_S, OPEN_S);
+    uint64_t generation = keyring_generation(ring);
+    for (uint64_t turn = 1; turn < 100; turn++) {
+        struct keyring_change change =
+            keyring_tick(ring, START_S + turn * ENCRYPT_S, ENCRYPT_S, OPEN_S);
+        assert_int_equal(change.rotated | change.wiped | change.crowded, 0);
+    }
+    assert_int_equal(keyring_generation(ring), generation);
+    assert_int_equal(read_ring(ring)->count, 3);
+    ring_drop(ring);
+}
+
+/* R37: from own keys to files and back, what was sealed opens for its time. */
+static void from_own_keys_to_files_and_back(void **state) {
+    (void)state;
+    struct keyring *ring = ring_make();
+    struct keyring_given given[3];
+    struct keyring_key own = only(ring, KEY_CURRENT);
+    struct keyring_key unused = only(ring, KEY_NEXT);
+    given_make(&given[0], 1, KEY_RETIRED);
+    given_make(&given[1], 2, KEY_CURRENT);
+    given_make(&given[2], 3, KEY_NEXT);
+    keyring_use_files(ring, given, 3, START_S + 10, OPEN_S);
+    struct keyring_key key = named(ring, own.name);
+    assert_int_equal(key.state, KEY_RETIRED);
+    assert_int_equal(key.open_until_s, START_S + 10 + OPEN_S);
+    assert_memory_equal(key.secret, own.secret, CRYPTO_KEY_LEN);
+    assert_null(find_bytes(ring, unused.secret, CRYPTO_KEY_LEN));
+    assert_int_equal(keyring_tick(ring, START_S + 10 + OPEN_S, ENCRYPT_S, OPEN_S).wiped, 1);
+    assert_null(find_bytes(ring, own.secret, CRYPTO_KEY_LEN));
+
+    uint64_t back_s = START_S + 10 * ENCRYPT_S;
+    keyring_use_own(ring, back_s, OPEN_S);
+    for (unsigned i = 0; i < 3; i++) {
+        key = named(ring, given[i].name);
+        assert_int_equal(key.state, KEY_RETIRED);
+        assert_int_equal(key.open_until_s, back_s + OPEN_S);
+    }
+    assert_true(is_whole(read_ring(ring)));
+    assert_int_equal(only(ring, KEY_CURRENT).from_file, 0);
+    assert_int_equal(only(ring, KEY_CURRENT).current_s, back_s);
+    uint64_t generation = keyring_generation(ring);
+    keyring_use_own(ring, back_s + 5, OPEN_S);
+    assert_int_equal(keyring_generation(ring), generation);
+    assert_int_equal(keyring_tick(ring, back_s + OPEN_S, 10 * ENCRYPT_S, OPEN_S).wiped, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_null(find_bytes(ring, given[i].secret, CRYPTO_KEY_LEN));
+    }
+    ring_drop(ring);
+}
+
+/* The files are the operator's word: one that is taken out opens nothing more. */
+static void a_key_taken_out_of_the_files_is_wiped(void **state) {
+    (void)state;
+    struct keyring *ring = shared_alloc(keyring_bytes());
+    struct keyring_given before[2];
+    struct keyring_given after[2];
+    keyring_lay_out(ring, START_S);
+    given_make(&before[0], 1, KEY_CURRENT);
+    given_make(&before[1], 2, KEY_RETIRED);
+    keyring_use_files(ring, before, 2, START_S, OPEN_S);
+    given_make(&after[0], 3, KEY_CURRENT);
+    after[1] = before[0];
+    after[1].state = KEY_RETIRED;
+    keyring_use_files(ring, after, 2, START_S + 50, OPEN_S);
+    assert_int_equal(named(ring, after[0].name).state, KEY_CURRENT);
+    assert_int_equal(named(ring, before[0].name).state, KEY_RETIRED);
+    assert_int_equal(named(ring, before[0].name).current_s, START_S);
+    assert_int_equal(named(ring, before[1].name).state, KEY_WIPED);
+    assert_null(find_bytes(ring, before[1].secret, CRYPTO_KEY_LEN));
+    /* Back in again; and then its secret is another one. */
+    keyring_use_files(ring, before, 2, START_S + 60, OPEN_S);
+    assert_memory_equal(named(ring, before[1].name).secret, before[1].secret, CRYPTO_KEY_LEN);
+    assert_int_equal(named(ring, before[1].name).state, KEY_RETIRED);
+    memset(before[1].secret, 0x77, CRYPTO_KEY_LEN);
+    keyring_use_files(ring, before, 2, START_S + 70, OPEN_S);
+    assert_memory_equal(named(ring, before[1].name).secret, before[1].secret, CRYPTO_KEY_LEN);
+    assert_int_equal(read_ring(ring)->count, 3); /* these two, and the wiped one's name */
+    ring_drop(ring);
+}
+
+/* A ring full of retired keys of its own has room for those from files. */
+static void given_keys_find_room_in_a_full_ring(void **state) {
+    (void)state;
+    struct keyring *ring = ring_make();
+    static struct keyring_given given[64];
+    for (uint64_t turn = 1; turn < 2 * KEYRING_SLOTS; turn++) {
+        keyring_tick(ring, START_S + turn, 1, UINT32_MAX);
+    }
+    for (unsigned i = 0; i < LENGTH(given); i++) {
+        given_make(&given[i], (uint8_t)(i + 1), i == 0 ? KEY_CURRENT : KEY_RETIRED);
+    }
+    keyring_use_files(ring, given, LENGTH(given), START_S + 1000, OPEN_S);
+    for (unsigned i = 0; i < LENGTH(given); i++) {
+        assert_int_equal(named(ring, given[i].name).state, given[i].state);
+    }
+    assert_int_equal(read_ring(ring)->count, KEYRING_SLOTS);
+    ring_drop(ring);
+}
+
 /* --- writers that die, readers beside a writer ---------------------------- */
 
 /* Starts a keeper that stops before its tick. */
@@ -458,6 +603,11 @@ int main(void) {
         cmocka_unit_test(a_long_sleep_rotates_once),
         cmocka_unit_test(the_cache_s_key_outlives_all_others),
         cmocka_unit_test(a_full_ring_gives_up_its_oldest),
+        cmocka_unit_test(a_ring_laid_out_has_no_ticket_key),
+        cmocka_unit_test(given_keys_stay),
+        cmocka_unit_test(from_own_keys_to_files_and_back),
+        cmocka_unit_test(a_key_taken_out_of_the_files_is_wiped),
+        cmocka_unit_test(given_keys_find_room_in_a_full_ring),
         cmocka_unit_test(a_keeper_may_die_at_any_store),
         cmocka_unit_test(readers_never_see_half_a_write),
     };
