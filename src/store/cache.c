@@ -23,8 +23,8 @@
 #define SHARD_SESSIONS 1024u /* below this a cache is not cut further */
 #define SHARDS_MAX 256u
 #define RECORD_BYTES_MIN 128u /* no session is smaller: the index needs no more places */
-#define NO_ENTRY 0u     /* links are places, counted from 1 */
-#define EXPIRE_MAX 512u /* entries that cache_expire takes from a shard at once */
+#define NO_ENTRY 0u           /* links are places, counted from 1 */
+#define EXPIRE_MAX 512u       /* entries that cache_expire takes from a shard at once */
 
 enum entry_state { ENTRY_FILLER, ENTRY_LIVE, ENTRY_MARKED, ENTRY_REPLACED };
 
