@@ -1,17 +1,14 @@
 """What may not be resumed leads to a full handshake, and the log says why."""
 
-import base64
 import copy
-import re
 import socket
-import subprocess
 
 import pytest
 
 from lab import config as conf
 from lab import hello
 from lab.backends import Backend, http
-from lab.clients import execute, s_client, s_client_reused
+from lab.clients import change_ticket, execute, s_client, s_client_reused
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
 from lab.tlswire import TLS12, Transcript
@@ -77,25 +74,13 @@ def guest(recorder, target):
 
 def damage_ticket(session_file, at):
     """Turns a bit of the ticket within a session file of OpenSSL."""
-    text = subprocess.run(
-        ["openssl", "sess_id", "-in", session_file, "-noout", "-text"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    dump = re.search(r"TLS session ticket:\n((?: +[0-9a-f]{4} - .*\n)+)", text).group(1)
-    ticket = b"".join(
-        bytes.fromhex(line.split(" - ")[1][:48].replace("-", " ")) for line in dump.splitlines()
-    )
-    head, body, tail = re.fullmatch(
-        r"(-----BEGIN.*?-----\n)(.*)(-----END.*)", session_file.read_text(), re.S
-    ).groups()
-    der = base64.b64decode(body)
-    place = der.index(ticket)
-    broken = bytearray(der)
-    broken[place + (at if at >= 0 else len(ticket) + at)] ^= 1
-    session_file.write_text(head + base64.encodebytes(bytes(broken)).decode() + tail)
-    return ticket
+
+    def turn(ticket):
+        broken = bytearray(ticket)
+        broken[at] ^= 1
+        return bytes(broken)
+
+    return change_ticket(session_file, turn)
 
 
 def assert_full(seen, version, issued):

@@ -4,6 +4,7 @@ import json
 import mmap
 import os
 import re
+import signal
 import ssl
 import struct
 import threading
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from lab import config as conf
-from lab import hello
+from lab import hello, sealed
 from lab.backends import Backend, http
+from lab.clients import change_ticket, s_client, s_client_reused
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
+from lab.terminator import list_files
 from lab.tlswire import PRE_SHARED_KEY
 from test_process import Visitor
 
@@ -128,6 +131,15 @@ def region(service, name):
     except PermissionError:
         pytest.skip("only root may look into the processes")
     raise AssertionError(f"no region {name}")
+
+
+def worker_of_line(service):
+    """The PID of the one worker: the process that is not the master's keeper."""
+    pids = service.processes()
+    with_sockets = [pid for pid in pids if any(
+        os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:")
+        for number in list_files(pid))]
+    return with_sockets[0]
 
 
 @VERSIONS
@@ -390,6 +402,107 @@ def test_client_certificate_expired(version, tickets, serve, certs):
     assert lines[-1]["reason"] == "client-certificate-expired"
     ends = [line for line in lines if line["handshake"] == "new"]  # in its very last second
     assert {line.get("reason") for line in ends} <= {"client-certificate-expired"}
+
+
+# --- a key that has leaked, or is not to be had ---
+
+
+@pytest.fixture
+def leaked(serve, tmp_path):
+    """A terminator whose ticket key the test has: `leaked()`."""
+    key = sealed.file_key()
+    path = tmp_path / "ticket.key"
+    path.write_bytes(key)
+    path.chmod(0o600)
+
+    def start():
+        service = serve(tickets=True, service={
+            "ticket_keys": {"files": [str(path)], "format": "nginx"}})
+        return service, key
+
+    return start
+
+
+def visit_with_forged(service, target, tmp_path, version, forge):
+    """A visit, and another with its ticket changed by forge(ticket); the second's line."""
+    where = target(service.address(), service)
+    session = tmp_path / "session"
+    s_client(where, version, sess_out=session)
+    service.connections(1)
+    change_ticket(session, forge)
+    output = s_client(where, version, sess_in=session, sess_out=session)
+    assert not s_client_reused(output)
+    line = service.connections(2)[1]
+    assert line["handshake"] == "new"
+    return line
+
+
+@VERSIONS
+def test_record_version(version, leaked, target, tmp_path):
+    """A ticket of another release, whose record has another layout."""
+    service, key = leaked()
+    forge = lambda ticket: sealed.seal(key, b"\x63" + sealed.unseal(key, ticket)[1:])
+    line = visit_with_forged(service, target, tmp_path, version, forge)
+    assert line["reason"] == "record-version"
+
+
+@VERSIONS
+def test_library_declined(version, leaked, target, tmp_path):
+    """All that is bound to is right, and the library's own bytes are garbage."""
+    service, key = leaked()
+
+    def forge(ticket):
+        record = sealed.unseal(key, ticket)
+        return sealed.seal(key, record[:-100] + os.urandom(100))
+
+    line = visit_with_forged(service, target, tmp_path, version, forge)
+    assert line["reason"] == "library-declined"
+
+
+@VERSIONS
+@pytest.mark.parametrize("place", ["kind", "protocol", "length", "purpose", "empty"])
+def test_forged_records_crash_nothing(version, place, leaked, target, tmp_path):
+    """With the key an attacker writes what it likes: a full handshake, and nothing else."""
+    service, key = leaked()
+
+    def forge(ticket):
+        record = bytearray(sealed.unseal(key, ticket))
+        if place == "kind":
+            record[1] ^= 1
+        elif place == "protocol":
+            record[2:4] = b"\3\3" if version == "1.3" else b"\3\4"
+        elif place == "length":
+            record = record[:40] + os.urandom(len(record) - 40)
+        elif place == "empty":
+            record = bytearray(len(record))
+        return sealed.seal(key, bytes(record), b"\x21" if place == "purpose" else b"\x11")
+
+    line = visit_with_forged(service, target, tmp_path, version, forge)
+    expected = {"protocol": "protocol-mismatch", "empty": "record-version"}
+    assert line["reason"] in (expected.get(place, "ticket-damaged"), "other-profile")
+    assert len(service.processes()) == 3, "nobody died"
+
+
+@VERSIONS
+def test_store_unavailable(version, serve, visitor):
+    """R34: a keeper that is cut short while it writes the ring, and a worker that starts
+    then: it has no key, opens no ticket and seals none."""
+    service = serve(tickets=True, cache=False, service={"workers": 1})
+    guest = visitor(service, version)
+    guest.visit()
+    worker = worker_of_line(service)
+    keeper = next(pid for pid in service.processes() if pid != worker)
+    with region(service, "reprise-keyring") as memory:
+        os.kill(keeper, signal.SIGSTOP)
+        generation = memory[8:16]
+        memory[8:16] = struct.pack("<Q", struct.unpack("<Q", generation)[0] | 1)
+        os.kill(worker, signal.SIGKILL)
+        service.wait_event("worker-started")
+        line = refused(service, guest)
+        assert line["reason"] == "store-unavailable" and line["issued"] == "none"
+        memory[8:16] = generation
+        os.kill(keeper, signal.SIGCONT)
+    assert guest.visit()
 
 
 # --- what the hello says: a real one, changed on its way ---

@@ -5,6 +5,7 @@ table CLIENTS has them all. Which session a client offered, and what became of i
 tlswire to read; what the client believes is in Visit.reused.
 """
 
+import base64
 import json
 import os
 import re
@@ -171,3 +172,26 @@ CLIENTS = {"openssl": openssl, "gnutls": gnutls, "curl": curl, "python": python,
 WITHOUT_TICKETS = ("openssl", "gnutls", "python")
 # Those that do offer them: libcurl switches them off (SSL_OP_NO_TICKET) for TLS 1.2.
 WITH_TICKETS = ("openssl", "gnutls", "python", "node")
+
+
+def change_ticket(session_file, change):
+    """Changes the ticket within a session file of OpenSSL to change(ticket), which has the
+    same length. Returns the ticket that was there."""
+    text = subprocess.run(
+        ["openssl", "sess_id", "-in", session_file, "-noout", "-text"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    dump = re.search(r"TLS session ticket:\n((?: +[0-9a-f]{4} - .*\n)+)", text).group(1)
+    ticket = b"".join(
+        bytes.fromhex(line.split(" - ")[1][:48].replace("-", " ")) for line in dump.splitlines()
+    )
+    head, body, tail = re.fullmatch(
+        r"(-----BEGIN.*?-----\n)(.*)(-----END.*)", session_file.read_text(), re.S
+    ).groups()
+    changed = change(ticket)
+    assert len(changed) == len(ticket)
+    der = base64.b64decode(body).replace(ticket, changed)
+    session_file.write_text(head + base64.encodebytes(der).decode() + tail)
+    return ticket
