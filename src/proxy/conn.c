@@ -190,6 +190,12 @@ void conn_close(struct conn *conn, enum conn_close why) {
     conn_settle_session(conn);
     report_log(conn, why);
     counter_add(conn->worker->counters, COUNT_HANDSHAKES_FAILED, conn->state != CONN_OPEN);
+    if (conn->tls.unpatched) {
+        bool strict =
+            conn->tls.profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT;
+        counter_add(conn->worker->counters, COUNT_INSECURE_REJECTED, strict);
+        counter_add(conn->worker->counters, COUNT_INSECURE_ACCEPTED, conn->tls.done);
+    }
     counter_add(conn->worker->counters, COUNT_BYTES_IN, conn->bytes_in);
     counter_add(conn->worker->counters, COUNT_BYTES_OUT, conn->bytes_out);
     conn->state = CONN_CLOSED;

@@ -437,8 +437,9 @@ enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
     if (protocol == 0) {
         return start_refuse(conn, alert, SSL_AD_PROTOCOL_VERSION, "no common protocol version");
     }
-    if (start->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT &&
-        is_unpatched(start->hello, protocol)) {
+    conn->unpatched = is_unpatched(start->hello, protocol);
+    if (conn->unpatched &&
+        start->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT) {
         return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
                             "client without secure renegotiation");
     }

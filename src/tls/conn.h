@@ -73,7 +73,8 @@ struct tls_conn {
     struct sealer_key issued_key;
     uint8_t id[CACHE_ID_LEN]; /* of the cache entry issued or resumed */
     bool has_id;
-    bool decided; /* the verdict is set */
+    bool unpatched; /* a TLS 1.2 client that does not know RFC 5746 */
+    bool decided;   /* the verdict is set */
     bool resumed;
     bool done;       /* the handshake is over */
     bool not_kept;   /* a session was to be issued and was too large, or no key was there */

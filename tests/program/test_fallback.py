@@ -710,9 +710,11 @@ def test_strict_resume(strict, serve, recorder, certs):
 # --- renegotiation (R20) ---
 
 
-def test_renegotiation_is_refused(serve, target, recorder):
-    """R20: a no_renegotiation alert, never a silent close; told in the log."""
-    service = serve(cache=True)
+@pytest.mark.parametrize("value", ["require", "require-strict"])
+def test_renegotiation_is_refused(value, serve, target, recorder):
+    """R20: a no_renegotiation alert, never a silent close; told in the log, counted, and
+    never taken for a resumption."""
+    service = serve(cache=True, secure_renegotiation=value)
     tape = recorder(service)
     where = target(tape, service)
     args = ["openssl", "s_client", "-connect", f"{where.host}:{where.port}", "-tls1_2"]
@@ -721,6 +723,10 @@ def test_renegotiation_is_refused(serve, target, recorder):
     assert "no_renegotiation" in output or "no renegotiation" in output
     line = service.connection(tape.wait(1)[0])
     assert line["close"] == "renegotiation-refused"
+    assert line["handshake"] == "new" and line["offered"] == "none"
+    status = service.ctl("status").stdout
+    assert "renegotiations_refused 1\n" in status
+    assert "handshakes_new 1\n" in status and "resumed_session_id 0\n" in status
 
 
 def test_a_first_hello_with_renegotiation_info_is_refused(serve):
@@ -738,9 +744,13 @@ def test_clients_without_rfc_5746(strict, serve):
         assert [alert.name for alert in seen.server.alerts] == ["handshake_failure"]
     else:
         assert seen.version == TLS12 and "Certificate" in seen.server.names
+    service.connections(1)
+    assert f"insecure_handshakes_rejected {int(strict)}\n" in service.ctl("status").stdout
     scsv = [*hello.SUITES, hello.NO_RENEGOTIATION_SCSV]
     seen = ask_with_id(service, b"", renegotiation_info=None, suites=scsv)
     assert "Certificate" in seen.server.names
+    service.connections(2)
+    assert f"insecure_handshakes_rejected {int(strict)}\n" in service.ctl("status").stdout
 
 
 # --- garbage ---

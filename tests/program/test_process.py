@@ -196,6 +196,16 @@ def test_a_full_cache_gives_up_the_oldest(house, visitor):
     assert not any(reused[-16:]), "the oldest are gone"
 
 
+def test_stateless_tickets_take_no_place_in_the_cache(house, visitor):
+    """R45"""
+    service = house(tickets=True)
+    for version in ("1.2", "1.3"):
+        guest = visitor(service, version)
+        for _ in range(5):
+            guest.visit()
+    assert " 0 of 262144 sessions" in service.ctl("status").stdout
+
+
 # --- workers that die ---
 
 
