@@ -136,6 +136,10 @@ void *secret_alloc(size_t len) {
     return secret;
 }
 
+int secret_lock(void *secret, size_t len) {
+    return mlock(secret, len);
+}
+
 void secret_free(void *secret, size_t len) {
     if (secret) {
         OPENSSL_cleanse(secret, len);

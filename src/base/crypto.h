@@ -83,6 +83,10 @@ int crypto_aead_open(const struct crypto_aead *aead, const uint8_t nonce[static 
  * on pages of its own. Returns null when the system refuses (see ulimit -l). */
 void *secret_alloc(size_t len);
 
+/* A child has what secret_alloc gave its parent, but not locked: this locks it. Returns 0, or
+ * -1 with errno set. */
+int secret_lock(void *secret, size_t len);
+
 /* Wipes and gives back what secret_alloc(len) returned; null is allowed. */
 void secret_free(void *secret, size_t len);
 

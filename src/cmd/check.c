@@ -16,11 +16,11 @@ static const char *plural(size_t count) {
 static int check_keys(const struct config *config, struct err *err) {
     struct privilege_user user;
     struct keys keys;
-    if (config->ticket_key_files.count == 0) {
+    if (config->ticket_key_files.count == 0 && !config->ticket_key_state_file) {
         return 0;
     }
     if (privilege_find(config->user, &user, err) != 0 ||
-        keys_load(&keys, config, user.uid, err) != 0) {
+        keys_load(&keys, config, user.uid, true, err) != 0) {
         return -1;
     }
     keys_drop(&keys);

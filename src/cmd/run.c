@@ -98,8 +98,9 @@ static struct config *run_load(void *arg, struct err *err) {
 }
 
 static int run_keeper(struct keyring *keyring, const struct keyring_lives *lives,
-                      const struct cache_term *caches, size_t cache_count) {
-    return keeper_run(&(struct keeper_start){ keyring, *lives, caches, cache_count });
+                      struct statefile *state, const struct cache_term *caches,
+                      size_t cache_count) {
+    return keeper_run(&(struct keeper_start){ keyring, *lives, state, caches, cache_count });
 }
 
 static void run_in_child(void *arg) {

@@ -142,6 +142,8 @@ void config_free(struct config *config) {
     free(config->profiles);
     free(config->pools);
     strings_free(&config->ticket_key_files);
+    free(config->ticket_key_state_file);
+    free(config->ticket_key_state_key);
     free(config->file);
     free(config->user);
     free(config->control_socket);

@@ -138,6 +138,9 @@ struct config {
     struct config_strings ticket_key_files; /* none: the service makes its keys */
     enum config_ticket_key_format ticket_key_format;
     unsigned ticket_key_files_line; /* where they stand in the file, for errors found later */
+    char *ticket_key_state_file;    /* null: the keys are not kept over a restart */
+    char *ticket_key_state_key;     /* of the same */
+    unsigned ticket_key_state_line;
 
     struct config_profile *profiles;
     size_t profile_count;

@@ -234,6 +234,20 @@ static int relate_ticket_keys(const struct convert *convert) {
                              "ticket-keys: %zu files with 'format: haproxy', expected one",
                              config->ticket_key_files.count);
     }
+    uint32_t state = ticket_keys_node(convert, "state-file");
+    config->ticket_key_state_line = convert->outline->nodes[state].line;
+    if (!config->ticket_key_state_file != !config->ticket_key_state_key) {
+        return convert_error(
+            convert,
+            ticket_keys_node(convert, config->ticket_key_state_file ? "state-file" : "state-key"),
+            "ticket-keys: state-file or state-key without the other, expected "
+            "both");
+    }
+    if (config->ticket_key_state_file && config->ticket_key_files.count > 0) {
+        return convert_error(convert, state,
+                             "ticket-keys: both files and state-file, expected one of them: files "
+                             "keep their keys");
+    }
     if (config->ticket_key_decrypt_s == 0) {
         config->ticket_key_decrypt_s = longest_tickets(config, false)->ticket_timeout_s;
     }

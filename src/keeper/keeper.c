@@ -66,9 +66,31 @@ static void sweep_go_on(struct sweep *sweep, const struct keeper_start *start, u
     }
 }
 
+/* Writes the ring to its file when it has changed. A failure is told once, until it works
+ * again: it is tried each second. */
+static void keeper_save(const struct keeper_start *start, uint64_t now_s) {
+    static bool failed;
+    struct err err = { 0 };
+    if (!start->state) {
+        return;
+    }
+    int rc = statefile_save(start->state, start->keyring, now_s, &err);
+    if (rc != 0 && !failed) {
+        log_event(LOG_ERROR, "ticket-key-state", "the state file: %s; tried again", err.text);
+    } else if (rc == 0 && failed) {
+        log_event(LOG_INFO, "ticket-key-state", "the state file is written again");
+    }
+    failed = rc != 0;
+}
+
 int keeper_run(const struct keeper_start *start) {
     sigset_t ends;
     if (process_block_signals(&ends) != 0) {
+        return 1;
+    }
+    struct err err = { 0 };
+    if (start->state && statefile_inherit(start->state, &err) != 0) {
+        log_event(LOG_ERROR, "keeper", "%s", err.text);
         return 1;
     }
     /* The first draw of a process gathers entropy for long: not while the ring is being written. */
@@ -79,6 +101,7 @@ int keeper_run(const struct keeper_start *start) {
         uint64_t now_s = clock_wall_ms() / MS_PER_S;
         struct keyring_change change =
             keyring_tick(start->keyring, now_s, start->lives.encrypt_s, start->lives.open_s);
+        keeper_save(start, now_s);
         keeper_log(start->keyring, &change, now_s);
         sweep_go_on(&sweep, start, now_s);
         /* Looks once a second: the clock may be set at any time. */

@@ -61,6 +61,7 @@ struct master {
     struct generation *gen;
     struct generation *old;     /* while a reload is under way: the one before */
     struct outputs old_outputs; /* and what it wrote to */
+    struct keys old_keys;       /* and where its keys come from */
     struct shared shared;
     struct privilege_user user;
     struct keys keys;
@@ -140,14 +141,17 @@ static void outputs_close(struct outputs *out) {
 }
 
 /* In the child: lets go of what is the master's, and of the generation before:
- * its sockets would go on listening with nobody to accept. */
-static void child_begin(struct master *m) {
+ * its sockets would go on listening with nobody to accept. Keys in files are the keeper's. */
+static void child_begin(struct master *m, enum role role) {
     close(m->loop.epoll_fd);
     close(m->signals.fd);
     generation_free(m->old, m->gen);
     m->old = NULL;
     outputs_close(&m->old_outputs);
-    keys_drop(&m->keys); /* not yet in the ring: the workers of a reload come first */
+    keys_drop(&m->old_keys);
+    if (role != ROLE_KEEPER) {
+        keys_drop(&m->keys);
+    }
     if (m->options.in_child) {
         m->options.in_child(m->options.arg);
     }
@@ -189,7 +193,7 @@ static void child_keeper(struct master *m, pid_t parent) {
     m->gen->caches = NULL; /* their memory stays mapped */
     generation_free(m->gen, NULL);
     m->gen = NULL;
-    exit(m->options.keeper(m->shared.keyring, &lives, caches, count));
+    exit(m->options.keeper(m->shared.keyring, &lives, m->keys.state, caches, count));
 }
 
 /* The demonstration is a program of its own again: no key of ours is in its memory. */
@@ -220,7 +224,7 @@ static struct process *process_start(struct master *m, enum role role, unsigned 
         return NULL;
     }
     if (pid == 0) {
-        child_begin(m);
+        child_begin(m, role);
         if (ready_fds) {
             close(ready_fds[0]);
         }
@@ -460,7 +464,7 @@ static int force_build(struct master *m, struct config *config, struct force *ou
     }
     if (privilege_find(config->user, &out->user, err) != 0 || demo_open(m, config, err) != 0 ||
         replay_settle(&m->shared, config, err) != 0 ||
-        keys_load(&out->keys, config, out->user.uid, err) != 0) {
+        keys_load(&out->keys, config, out->user.uid, false, err) != 0) {
         config_free(config);
         return -1;
     }
@@ -488,7 +492,7 @@ static void log_in_force(const struct master *m, const struct generation *old) {
                   "TLS secrets are written to '%s': whoever reads it decrypts the traffic",
                   config->key_log_file);
     }
-    keys_warn(config);
+    keys_warn(config, old ? old->config : NULL);
     if (old &&
         strcmp(control, old->config->control_socket ? old->config->control_socket : "none") != 0) {
         log_event(LOG_WARNING, "control", "control-socket takes effect at the next start only");
@@ -506,6 +510,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     force_set(m, &now);
     m->old = before.gen;
     m->old_outputs = before.outputs;
+    m->old_keys = before.keys;
     if (!before.gen) { /* no ticket is sealed under a key that is not the one wanted (R34) */
         keys_settle(&m->keys, config, m->shared.keyring, clock_wall_ms() / MS_PER_S);
     }
@@ -516,6 +521,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     }
     m->old = NULL;
     m->old_outputs = no_outputs;
+    m->old_keys = (struct keys){ 0 };
     if (rc != 0) {
         workers_end(m, now.gen->number, SIGKILL, 0);
         force_set(m, &before);

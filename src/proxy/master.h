@@ -17,6 +17,7 @@
 #include "net/loop.h"
 #include "store/cache.h"
 #include "store/keyring.h"
+#include "store/statefile.h"
 
 struct generation;
 struct master;
@@ -25,9 +26,9 @@ struct master_options {
     /* Reads the configuration: called at the start and on each reload. Returns an
      * owned configuration or null with err set. */
     struct config *(*load)(void *arg, struct err *err);
-    /* Runs in the keeper's process, after the fork; its exit status. */
+    /* Runs in the keeper's process, after the fork; its exit status. state may be null. */
     int (*keeper)(struct keyring *keyring, const struct keyring_lives *lives,
-                  const struct cache_term *caches, size_t cache_count);
+                  struct statefile *state, const struct cache_term *caches, size_t cache_count);
     /* Called in each child after the fork: closes what is the master's alone. May be null. */
     void (*in_child)(void *arg);
     void *arg;

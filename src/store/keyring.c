@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define RESTORE_GRACE_S 60 /* what a NEXT may be late for its turn after a restart */
 #define KEYRING_MAGIC 0x52505253524e4732ull
 
 struct keyring {
@@ -196,6 +197,61 @@ void keyring_use_own(struct keyring *ring, uint64_t now_s, uint32_t open_s) {
     write_end(ring);
 }
 
+/* Its bytes were authenticated; that they are a ring is not taken on trust. */
+static bool saved_is_ring(const struct keyring_snapshot *saved) {
+    unsigned of_state[KEY_WIPED + 1] = { 0 };
+    if (saved->count > KEYRING_SLOTS) {
+        return false;
+    }
+    for (unsigned i = 0; i < saved->count; i++) {
+        const struct keyring_key *key = &saved->keys[i];
+        if (key->state == KEY_EMPTY || key->state > KEY_WIPED || key->from_file > 1 ||
+            (key->state != KEY_WIPED && crypto_has_zero_part(key->secret, sizeof(key->secret)))) {
+            return false;
+        }
+        of_state[key->state]++;
+    }
+    return of_state[KEY_CURRENT] <= 1 && of_state[KEY_NEXT] <= 1;
+}
+
+/* One key of a saved ring, as it is by now. */
+static void key_catch_up(struct keyring_key *key, const struct keyring_lives *lives,
+                         uint64_t now_s) {
+    if (key->state == KEY_CURRENT && key->current_s + lives->encrypt_s <= now_s) {
+        key_retire(key, key->current_s + lives->encrypt_s, lives->open_s);
+    }
+    if (key->state == KEY_RETIRED && key->open_until_s <= now_s) {
+        key_wipe(key);
+    }
+    if (key->state == KEY_NEXT && key->made_s + lives->encrypt_s + RESTORE_GRACE_S < now_s) {
+        crypto_wipe(key, sizeof(*key));
+    }
+}
+
+bool keyring_is_bare(const struct keyring *ring) {
+    unsigned used = 0;
+    for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
+        used += ring->keys[i].state != KEY_EMPTY;
+    }
+    return used == 0;
+}
+
+int keyring_restore(struct keyring *ring, const struct keyring_snapshot *saved,
+                    const struct keyring_lives *lives, uint64_t now_s) {
+    if (!saved_is_ring(saved)) {
+        return -1;
+    }
+    write_begin(ring);
+    for (unsigned i = 0; i < saved->count; i++) {
+        ring->keys[i] = saved->keys[i];
+        key_catch_up(&ring->keys[i], lives, now_s);
+    }
+    ring->began_s = saved->began_s;
+    write_end(ring);
+    keyring_note_carry(ring, saved->carry_s);
+    return 0;
+}
+
 static const struct keyring_given *given_find(const struct keyring_given *given, unsigned count,
                                               const uint8_t name[static KEYRING_NAME_LEN]) {
     for (unsigned i = 0; i < count; i++) {
@@ -274,6 +330,8 @@ int keyring_read(const struct keyring *ring, struct keyring_snapshot *out) {
         return -1;
     }
     memcpy(out->cache_secret, ring->cache_secret, sizeof(out->cache_secret));
+    out->began_s = ring->began_s;
+    out->carry_s = atomic_load_explicit(&ring->carry_s, memory_order_relaxed);
     for (unsigned i = 0; i < KEYRING_SLOTS; i++) {
         if (ring->keys[i].state != KEY_EMPTY) {
             out->keys[out->count++] = ring->keys[i];

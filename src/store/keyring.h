@@ -73,6 +73,8 @@ struct keyring_list {
 struct keyring_snapshot {
     uint64_t generation;
     uint8_t cache_secret[CRYPTO_KEY_LEN];
+    uint64_t began_s; /* these two as in struct keyring_list */
+    uint32_t carry_s;
     unsigned count;
     struct keyring_key keys[KEYRING_SLOTS]; /* the non-empty ones, in no order */
 };
@@ -103,6 +105,17 @@ void keyring_use_files(struct keyring *ring, const struct keyring_given *given, 
 /* From now on the ring has keys of its own making; those from files open for open_s more.
  * Idempotent. Master only, while no keeper runs. */
 void keyring_use_own(struct keyring *ring, uint64_t now_s, uint32_t open_s);
+
+/* True when it has no ticket key, nor the name of one: nothing was sealed yet. Master. */
+bool keyring_is_bare(const struct keyring *ring);
+
+/* Takes the keys of a ring as it was saved before a restart into one that has none yet, to be
+ * followed by keyring_use_own. What is over by now is wiped first: a key that was CURRENT has
+ * sealed until its time was over at the most, and a NEXT that would have had its turn is
+ * given up. Returns 0, or -1 when what was saved is no ring: then nothing is
+ * taken. Master only, before any reader. */
+int keyring_restore(struct keyring *ring, const struct keyring_snapshot *saved,
+                    const struct keyring_lives *lives, uint64_t now_s);
 
 /* What keyring_tick did. */
 struct keyring_change {

@@ -4,6 +4,7 @@ sealed state file, and that a wiped key is nowhere in memory."""
 import base64
 import json
 import os
+import signal
 import time
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from lab import config as conf
 from lab.backends import Backend, http
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
-from lab.terminator import run
+from lab.terminator import is_running, list_files, run
 
 WWW = "www.example.com"
 VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -291,3 +292,131 @@ def test_a_bad_key_file_is_refused(spoil, house, guest, tmp_path):
     assert visitor.visit()["handshake"] == "resumed"
     assert {key["name"] for key in keys_of(service)[0]} >= {one[:16].hex()}
     assert one[16:].hex() not in service.text()
+
+
+# --- a restart, with and without the state file ---
+
+
+def state_paths(folder):
+    key = folder / "state.key"
+    if not key.exists():
+        key.write_bytes(os.urandom(32))
+        key.chmod(0o600)
+    return {"state_file": str(folder / "state"), "state_key": str(key)}
+
+
+def kill_all(service):
+    """As if the power had gone: no process gets to do anything."""
+    pids = [service.pid, *service.processes()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    service.wait_exit()
+    wait_until("all are gone", lambda: not any(map(is_running, pids)))
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+@VERSIONS
+def test_tickets_open_after_a_restart_with_the_state_file(end, version, house, guest, tmp_path):
+    """A ring that rotated before, too."""
+    places = state_paths(tmp_path)
+    service = house(profile={"ticket_timeout": "10m"}, encrypt_for="1s", **places)
+    early, late = guest(service, version), guest(service, version)
+    early.visit()
+    service.wait_event("ticket-key-rotated")
+    wait_until("under the new key", lambda: _seals_anew(late, keys_of(service)))
+    known = {key["name"] for key in keys_of(service)[0]}
+    if end == "kill":
+        kill_all(service)
+    else:
+        service.stop()
+    again = house(profile={"ticket_timeout": "10m"}, encrypt_for="1s", **places)
+    assert again.find("ticket-keys", where=lambda line: "were taken" in line["message"])
+    assert early.visit(keep=False, service=again)["handshake"] == "resumed"
+    assert late.visit(keep=False, service=again)["handshake"] == "resumed"
+    assert known <= {key["name"] for key in keys_of(again)[0]}
+    assert os.stat(places["state_file"]).st_mode & 0o777 == 0o600
+
+
+def _seals_anew(visitor, told):
+    """Visits without a session. Whether the ticket is under a key that is not the first."""
+    visitor.session = None
+    visitor.visit()
+    first = min(told[0], key=lambda key: key["seals-from"])["name"]
+    return visitor.visit(keep=False)["ticket-key"] != first
+
+
+@VERSIONS
+def test_tickets_do_not_open_after_a_restart_without_it(version, house, guest):
+    """R38"""
+    service = house()
+    visitor = guest(service, version)
+    visitor.visit()
+    assert visitor.visit()["handshake"] == "resumed"
+    kill_all(service)
+    again = house()
+    line = visitor.visit(service=again)
+    assert line["handshake"] == "new" and line["reason"] == "unknown-ticket-key"
+
+
+def test_the_keeper_may_die_and_the_file_is_written_on(house, guest, tmp_path):
+    service = house(encrypt_for="1s", **state_paths(tmp_path))
+    service.wait_event("ticket-key-rotated")
+    keeper = [pid for pid in service.processes() if _has_open(pid, tmp_path / "state")]
+    assert len(keeper) == 1, "only the keeper has it"
+    os.kill(keeper[0], signal.SIGKILL)
+    service.wait_event("keeper-exit")
+    since = len(service.events)
+    service.wait_event("ticket-key-rotated", since=since)
+    assert service.ctl("reload").returncode == 0
+    visitor = guest(service)
+    visitor.visit()
+    kill_all(service)
+    again = house(encrypt_for="1s", **state_paths(tmp_path))
+    assert visitor.visit(service=again)["handshake"] == "resumed"
+
+
+def _has_open(pid, path):
+    return any(
+        os.path.realpath(f"/proc/{pid}/fd/{number}") == str(path) for number in list_files(pid)
+    )
+
+
+def wrong_key(folder):
+    (folder / "state.key").write_bytes(os.urandom(32))
+    return "does not open"
+
+
+def wrong_bytes(folder):
+    (folder / "state").write_bytes(os.urandom(49152))
+    return "does not open"
+
+
+def wrong_mode(folder):
+    (folder / "state").chmod(0o644)
+    return "has mode 0644"
+
+
+def wrong_key_mode(folder):
+    (folder / "state.key").chmod(0o440)
+    return "has mode 0440"
+
+
+@pytest.mark.parametrize(
+    "wrong", [wrong_key, wrong_bytes, wrong_mode, wrong_key_mode], ids=lambda wrong: wrong.__name__
+)
+def test_a_state_file_that_does_not_open_is_refused(wrong, house, tmp_path):
+    """Nothing begins anew by itself; the operator removes the file."""
+    service = house(**state_paths(tmp_path))
+    wait_until("it is written", lambda: (tmp_path / "state").stat().st_size == 49152)
+    service.stop()
+    before = (tmp_path / "state").read_bytes()
+    told = wrong(tmp_path)
+    line = service.file.read_text().split("state-file:")[0].count("\n") + 1
+    for done in (run("check", service.file), run("run", "-c", service.file)):
+        assert done.returncode == 1
+        assert f"{service.file}:{line}: ticket-keys: '" in done.stderr and told in done.stderr
+    assert wrong is wrong_bytes or (tmp_path / "state").read_bytes() == before
+    (tmp_path / "state").unlink()
+    (tmp_path / "state.key").chmod(0o600)
+    assert run("check", service.file).returncode == 0
+    assert not (tmp_path / "state").exists()

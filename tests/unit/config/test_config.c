@@ -563,6 +563,22 @@ static void decrypt_for_is_the_longest_ticket_timeout(void **state) {
     }
 }
 
+static void a_state_file_is_a_file_with_a_key(void **state) {
+    (void)state;
+    char text[sizeof(smallest) + 128];
+    snprintf(text, sizeof(text), "ticket-keys:\n  state-key: /k\n  state-file: s\n%s", smallest);
+    check_round_trip(text);
+    struct config *config = parse("/etc/t.conf", text);
+    assert_string_equal(config->ticket_key_state_file, "/etc/s");
+    assert_string_equal(config->ticket_key_state_key, "/k");
+    assert_int_equal(config->ticket_key_state_line, 3);
+    config_free(config);
+    config = parse("t.conf", smallest);
+    assert_null(config->ticket_key_state_file);
+    assert_null(config->ticket_key_state_key);
+    config_free(config);
+}
+
 static void printing_tells_a_full_disk(void **state) {
     (void)state;
     FILE *stream = fopen("/dev/full", "we");
@@ -601,6 +617,7 @@ int main(void) {
         cmocka_unit_test(printed_texts_are_quoted),
         cmocka_unit_test(printing_shows_all_that_is_set),
         cmocka_unit_test(decrypt_for_is_the_longest_ticket_timeout),
+        cmocka_unit_test(a_state_file_is_a_file_with_a_key),
         cmocka_unit_test(printing_tells_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -447,6 +447,47 @@ static void a_million_seals_repeat_no_nonce(void **state) {
     ring_drop(ring);
 }
 
+/* R35: a restart that keeps the ring's keys (store/statefile.h) repeats no nonce: each sealer draws
+ * an ID of its own for each key, and counts from there. */
+static void a_ring_that_comes_back_repeats_no_nonce(void **state) {
+    (void)state;
+    enum { RESTARTS = 50, SEALS = 20 };
+    static const struct keyring_lives lives = { ENCRYPT_S, OPEN_S };
+    static struct keyring_snapshot saved;
+    static uint8_t heads[RESTARTS * SEALS][HEAD_LEN];
+    struct keyring *ring = ring_make();
+    struct keyring_key key = current_key(ring);
+    assert_int_equal(keyring_read(ring, &saved), 0);
+    ring_drop(ring);
+    uint8_t first[SEALED_LEN];
+    for (unsigned i = 0; i < LENGTH(heads); i++) {
+        static struct sealer *sealer;
+        if (i % SEALS == 0) {
+            ring = shared_alloc(keyring_bytes());
+            keyring_lay_out(ring, START_S);
+            assert_int_equal(keyring_restore(ring, &saved, &lives, START_S), 0);
+            sealer = sealer_make(ring);
+            assert_true(i == 0 || open_whole(sealer, first) == SEALER_OK);
+        }
+        uint8_t ticket[SEALED_LEN];
+        seal_ticket(sealer, ticket);
+        assert_memory_equal(ticket, key.name, KEYRING_NAME_LEN);
+        memcpy(heads[i], ticket, HEAD_LEN);
+        if (i == 0) {
+            memcpy(first, ticket, sizeof(first));
+        }
+        if (i % SEALS == SEALS - 1) {
+            sealer_free(sealer);
+            ring_drop(ring);
+        }
+    }
+    qsort(heads, LENGTH(heads), sizeof(*heads), head_compare);
+    for (unsigned i = 1; i < LENGTH(heads); i++) {
+        assert_true(memcmp(heads[i - 1], heads[i], HEAD_LEN) != 0);
+    }
+    crypto_wipe(&saved, sizeof(saved));
+}
+
 /* --- rotation ------------------------------------------------------------ */
 
 /* R37: a retired key opens, and tells that the ticket is better renewed; past its time it
@@ -659,6 +700,7 @@ int main(void) {
         cmocka_unit_test(no_two_tickets_of_a_record_are_equal),
         cmocka_unit_test(tickets_of_many_sealers_open),
         cmocka_unit_test(a_million_seals_repeat_no_nonce),
+        cmocka_unit_test(a_ring_that_comes_back_repeats_no_nonce),
         cmocka_unit_test(a_ticket_lives_as_long_as_its_key),
         cmocka_unit_test(the_next_key_opens_before_it_seals),
         cmocka_unit_test(entries_outlive_rotations),
