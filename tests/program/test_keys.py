@@ -2,11 +2,13 @@
 sealed state file, and that a wiped key is nowhere in memory."""
 
 import base64
+import hmac
 import json
 import os
 import signal
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,7 @@ from lab import config as conf
 from lab.backends import Backend, http
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
-from lab.terminator import is_running, list_files, run
+from lab.terminator import is_running, is_sanitized, list_files, run
 
 WWW = "www.example.com"
 VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -25,11 +27,15 @@ def house(terminator, backends, certs):
     """A terminator with session tickets in front of an HTTP backend: `house(encrypt_for="1s")`,
     the keywords being those of ticket-keys."""
 
-    def build(profile=None, wait=True, **ticket_keys):
-        pool = conf.pool(backends(Backend(http)))
+    def build(profile=None, wait=True, service=None, demonstration=False, **ticket_keys):
+        pools = [conf.pool(backends(Backend(http)))]
+        if demonstration:
+            pools.append(conf.demonstration())
         profile = conf.profile(certs.ecdsa, **{"tickets": True, "cache": False, **(profile or {})})
-        more = {"ticket_keys": conf.directives(**ticket_keys)} if ticket_keys else {}
-        return terminator(conf.service(profile, pool, **more), wait)
+        more = service or {}
+        if ticket_keys:
+            more["ticket_keys"] = conf.directives(**ticket_keys)
+        return terminator(conf.service(profile, pools, **more), wait)
 
     return build
 
@@ -42,15 +48,16 @@ class Guest:
         self.context = make_context(certs.authority.file, version, service.key_log)
         self.session = None
 
-    def visit(self, keep=True, service=None):
-        """One request; the connection's log line."""
+    def visit(self, keep=True, service=None, tape=None):
+        """One request, through a recorder or not; the connection's log line."""
         service = service or self.service
-        with TlsClient(self.context, service.address(), WWW, self.session) as client:
+        address = tape.address if tape else service.address()
+        with TlsClient(self.context, address, WWW, self.session) as client:
             assert client.request().endswith(b"hello from the backend\n")
             if keep:
                 self.session = client.session
             client.close()
-            return service.connection(client.name)
+            return service.connection(tape.connections[-1] if tape else client.name)
 
 
 @pytest.fixture
@@ -420,3 +427,89 @@ def test_a_state_file_that_does_not_open_is_refused(wrong, house, tmp_path):
     (tmp_path / "state.key").chmod(0o600)
     assert run("check", service.file).returncode == 0
     assert not (tmp_path / "state").exists()
+
+
+# --- wiped, and proved wiped ---
+
+
+def ring_secret(service, name):
+    """The secret of the ring's key with this name, read as root can: the ring is a memfd in which
+    a key's 16 bytes of name are followed by its 32 bytes of secret."""
+    for number in list_files(service.pid):
+        path = f"/proc/{service.pid}/fd/{number}"
+        if "memfd:reprise-keyring" in os.readlink(path):
+            ring = Path(path).read_bytes()
+            place = ring.index(name) + len(name)
+            return ring[place : place + 32]
+    raise AssertionError("the master has no ring")
+
+
+def count_in_process(pid, needles):
+    """How often each of these bytes is in what the process could read itself."""
+    found = [0] * len(needles)
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            if rights[0] != "r" or line.endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+                continue
+            start, end = (int(place, 16) for place in span.split("-"))
+            for at in range(start, end, CHUNK):
+                try:
+                    memory.seek(at)
+                    part = memory.read(min(CHUNK + 31, end - at))
+                except OSError:
+                    continue  # it was unmapped meanwhile
+                for number, needle in enumerate(needles):
+                    found[number] += part.count(needle)
+    return found
+
+
+CHUNK = 1 << 24
+
+
+def count_in_memory(service, needles):
+    """Of all its processes: [(what it is, [how often each])]."""
+    pids = [service.pid, *service.processes()]
+    return [count_in_process(pid, needles) for pid in pids]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may read the processes' memory")
+@pytest.mark.parametrize("kept", [False, True], ids=["memory", "state-file"])
+def test_a_wiped_key_is_in_no_process(kept, house, guest, recorder, tmp_path):
+    """R39: neither the ring's key nor the one that a worker derived from it is left anywhere: in
+    master, workers that seal, workers that idle, keeper, demonstration; nor in the state file's
+    ring. Before, both are found."""
+    if is_sanitized():
+        pytest.skip("a sanitizer holds memory back")
+    service = house(
+        profile={"ticket_timeout": "4s"},
+        service={"workers": 3},
+        demonstration=True,
+        encrypt_for="3s",
+        **(state_paths(tmp_path) if kept else {}),
+    )
+    # Two reloads: what a generation before had is gone as well, and its workers idle.
+    for _ in range(2):
+        assert service.ctl("reload").returncode == 0
+    tape = recorder(service)
+    visitor = guest(service)
+    visitor.visit(tape=tape)
+    ticket = tape.wait(1)[0].transcript().tickets[0]
+    ticket = ticket if isinstance(ticket, bytes) else ticket.ticket
+    secret = ring_secret(service, ticket[:16])
+    derived = hmac.digest(secret, b"reprise sealed record v1" + ticket[16:26], "sha256")
+    before = count_in_memory(service, [secret, derived])
+    assert len(before) == 6, "master, three workers, keeper, demonstration"
+    assert sum(count[0] > 0 for count in before) == 5, "all but the demonstration have the ring"
+    if " aes " in Path("/proc/cpuinfo").read_text():  # else the library keeps it in another form
+        assert sum(count[1] for count in before) >= 1, "the worker that sealed has its key"
+    name = ticket[:16].hex()
+    wait_until("it is wiped", lambda: name in [key["name"] for key in keys_of(service, "wiped")[0]])
+    since = time.monotonic()
+    wait_until(
+        lambda: f"nothing of it is left: {count_in_memory(service, [secret, derived])}",
+        lambda: sum(map(sum, count_in_memory(service, [secret, derived]))) == 0,
+        timeout_s=5,
+    )
+    assert time.monotonic() - since < 5
+    assert visitor.visit(keep=False)["reason"] == "retired-ticket-key"
