@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/secretfile.h"
 
 #define SLOTS 2u
+#define SCANS 3u
+#define SCAN_PAUSE_NS 20000000
 #define VERSION 1u
 #define MAGIC_LEN 8u
 #define HEAD_LEN (MAGIC_LEN + 4 + 4 + 8 + CRYPTO_NONCE_LEN + 4)
@@ -205,6 +208,17 @@ static int key_load(struct statefile *state, const struct statefile_place *place
     return rc;
 }
 
+/* At a reload the keeper may be at its two writes just while both slots are looked at. */
+static int scan_patiently(struct statefile *state) {
+    const struct timespec pause = { .tv_nsec = SCAN_PAUSE_NS };
+    int good = scan(state, true);
+    for (unsigned i = 1; i < SCANS && good == 0; i++) {
+        nanosleep(&pause, NULL);
+        good = scan(state, true);
+    }
+    return good;
+}
+
 /* An empty file is one that was made and never written. */
 static int file_load(struct statefile *state, const struct statefile_place *place,
                      struct err *err) {
@@ -222,7 +236,7 @@ static int file_load(struct statefile *state, const struct statefile_place *plac
     if (fstat(state->fd, &st) == 0 && st.st_size == 0) {
         return 0;
     }
-    return scan(state, true) > 0
+    return scan_patiently(state) > 0
                ? 0
                : err_set(err,
                          "'%s' does not open: it is damaged, was sealed with another state-key, or "

@@ -488,6 +488,68 @@ static void a_ring_that_comes_back_repeats_no_nonce(void **state) {
     crypto_wipe(&saved, sizeof(saved));
 }
 
+/* What one seal wrote: key name, sealer, counter; and the tag, of the same record each time. */
+struct sealed {
+    uint8_t head[HEAD_LEN];
+    uint8_t tag[CRYPTO_TAG_LEN];
+};
+
+static int tag_compare(const void *a, const void *b) {
+    return memcmp(((const struct sealed *)a)->tag, ((const struct sealed *)b)->tag, CRYPTO_TAG_LEN);
+}
+
+/* A worker's share of seals; in a child. */
+static int seal_share(const struct keyring *ring, struct sealed *out, unsigned count) {
+    struct err err = { 0 };
+    struct sealer *sealer = sealer_new(ring, &err);
+    uint8_t ticket[SEALER_OVERHEAD + 1];
+    struct sealer_key key;
+    for (unsigned i = 0; i < count; i++) {
+        if (!sealer || sealer_seal_ticket(sealer, (struct bytes){ (const uint8_t *)"x", 1 }, ticket,
+                                          &key) != SEALER_OK) {
+            return 1;
+        }
+        memcpy(out[i].head, ticket, HEAD_LEN);
+        memcpy(out[i].tag, ticket + HEAD_LEN + 1, CRYPTO_TAG_LEN);
+    }
+    sealer_free(sealer);
+    return 0;
+}
+
+/* R35: 10^6 tickets of workers forked from one process, which had drawn and sealed before: no
+ * nonce twice under a derived key (name and sealer make the key, the counter is the nonce), and
+ * no two tickets equal (R26). */
+static void a_million_seals_of_forked_workers_repeat_no_nonce(void **state) {
+    (void)state;
+    enum { SEALS = 1000000, WORKERS = 8, SHARE = SEALS / WORKERS };
+    struct sealed *all = shared_alloc(sizeof(*all) * SEALS);
+    struct keyring *ring = ring_make();
+    struct sealer *before = sealer_make(ring);
+    uint8_t ticket[SEALED_LEN];
+    pid_t pids[WORKERS];
+    seal_ticket(before, ticket);
+    for (unsigned w = 0; w < WORKERS; w++) {
+        pids[w] = child_fork();
+        if (pids[w] == 0) {
+            _exit(seal_share(ring, all + (size_t)w * SHARE, SHARE));
+        }
+    }
+    for (unsigned w = 0; w < WORKERS; w++) {
+        assert_int_equal(child_wait(pids[w]), 0);
+    }
+    qsort(all, SEALS, sizeof(*all), head_compare);
+    for (unsigned i = 1; i < SEALS; i++) {
+        assert_true(memcmp(all[i - 1].head, all[i].head, HEAD_LEN) != 0);
+    }
+    qsort(all, SEALS, sizeof(*all), tag_compare);
+    for (unsigned i = 1; i < SEALS; i++) {
+        assert_true(tag_compare(&all[i - 1], &all[i]) != 0);
+    }
+    sealer_free(before);
+    ring_drop(ring);
+    shared_free(all, sizeof(*all) * SEALS);
+}
+
 /* --- rotation ------------------------------------------------------------ */
 
 /* R37: a retired key opens, and tells that the ticket is better renewed; past its time it
@@ -700,6 +762,7 @@ int main(void) {
         cmocka_unit_test(no_two_tickets_of_a_record_are_equal),
         cmocka_unit_test(tickets_of_many_sealers_open),
         cmocka_unit_test(a_million_seals_repeat_no_nonce),
+        cmocka_unit_test(a_million_seals_of_forked_workers_repeat_no_nonce),
         cmocka_unit_test(a_ring_that_comes_back_repeats_no_nonce),
         cmocka_unit_test(a_ticket_lives_as_long_as_its_key),
         cmocka_unit_test(the_next_key_opens_before_it_seals),
