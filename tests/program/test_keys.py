@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import config as conf
+from lab import hello
 from lab.backends import Backend, http
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
@@ -299,6 +300,19 @@ def test_a_bad_key_file_is_refused(spoil, house, guest, tmp_path):
     assert visitor.visit()["handshake"] == "resumed"
     assert {key["name"] for key in keys_of(service)[0]} >= {one[:16].hex()}
     assert one[16:].hex() not in service.text()
+
+
+def test_a_ticket_that_nginx_sealed_does_not_open(house, tmp_path):
+    """Its name is known, its form is another: it does not authenticate, and that is told."""
+    path, key = key_file(tmp_path, "a")
+    service = house(files=[path])
+    # name, IV, ciphertext, HMAC: RFC 5077 4
+    ticket = key[:16] + os.urandom(16 + 160 + 32)
+    message = hello.client_hello(os.urandom(32), ticket, WWW)
+    seen = hello.exchange(service.address(), hello.records(message))
+    assert "Certificate" in seen.server.names
+    line = service.connection(reason="ticket-damaged")
+    assert line["offered"] == "ticket"
 
 
 # --- a restart, with and without the state file ---
