@@ -14,7 +14,7 @@
 struct keeper_start {
     struct keyring *keyring; /* borrowed; shared memory that this process writes */
     struct keyring_lives lives;
-    struct statefile *state; /* borrowed; null: the ring is not kept on disk */
+    struct statefile *state;         /* borrowed; null: the ring is not kept on disk */
     const struct cache_term *caches; /* borrowed: shared memory */
     size_t cache_count;
 };
