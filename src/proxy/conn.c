@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proxy/linger.h"
 #include "proxy/report.h"
 #include "wire/limits.h"
 #include "wire/proxy_v2.h"
@@ -182,6 +183,14 @@ static void conn_settle_session(struct conn *conn) {
     }
 }
 
+/* Whether the last that the client was sent tells it why (an alert), so that it
+ * must not be lost to a reset. */
+static bool has_last_word(enum conn_close why) {
+    return why == CLOSE_HANDSHAKE_FAILED || why == CLOSE_UNKNOWN_NAME || why == CLOSE_NOT_TLS ||
+           why == CLOSE_TLS_ERROR || why == CLOSE_RENEGOTIATION || why == CLOSE_NO_MEMORY ||
+           why == CLOSE_BACKEND_UNREACHABLE;
+}
+
 void conn_close(struct conn *conn, enum conn_close why) {
     if (conn->state == CONN_CLOSED) {
         return;
@@ -209,6 +218,9 @@ void conn_close(struct conn *conn, enum conn_close why) {
         if (conn->backend.io.fd >= 0) {
             setsockopt(conn->backend.io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
         }
+    }
+    if (has_last_word(why) && !conn->client.eof) {
+        linger_take(conn->worker, &conn->client.io);
     }
     side_close(&conn->client);
     side_close(&conn->backend);

@@ -42,10 +42,12 @@ struct worker {
     uint32_t connections;
     uint32_t max_connections;
     bool accepting;
-    uint64_t next_id;   /* numbers connections in this process */
-    struct conn *conns; /* all of them, a doubly linked list */
-    uint8_t *receive;   /* owned: WORKER_RECEIVE_BYTES */
-    uint8_t *plain;     /* owned: WORKER_PLAIN_BYTES */
+    uint64_t next_id;         /* numbers connections in this process */
+    struct conn *conns;       /* all of them, a doubly linked list */
+    size_t large_hello_bytes; /* held for incomplete hellos longer than most */
+    unsigned lingering;       /* sockets of linger.c */
+    uint8_t *receive;         /* owned: WORKER_RECEIVE_BYTES */
+    uint8_t *plain;           /* owned: WORKER_PLAIN_BYTES */
     struct loop_io signals;
     struct loop_timer housekeeping;
     struct loop_timer drain_end;
