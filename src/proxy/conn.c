@@ -20,8 +20,12 @@
 /* Rounds of one connection in one turn of the loop, before others have theirs. */
 #define RELAY_ROUNDS 8
 
+/* What a worker holds of incomplete hellos longer than most. Past it they are
+ * refused, and the others go on. */
+#define LARGE_HELLOS_BYTES ((size_t)32 << 20)
+
 #define ALERT_UNEXPECTED_MESSAGE 10
-#define ALERT_RECORD_OVERFLOW 22
+#define ALERT_DECODE_ERROR 50
 #define ALERT_INTERNAL_ERROR 80
 #define ALERT_UNRECOGNIZED_NAME 112
 
@@ -65,6 +69,41 @@ static int backlog_add(struct backlog *b, struct bytes data) {
     }
     memcpy(b->data + b->end, data.data, data.len);
     b->end += (uint32_t)data.len;
+    return 0;
+}
+
+/* --- an incomplete hello ------------------------------------------------- */
+
+static size_t hello_large_bytes(const struct conn *conn) {
+    return conn->hello.cap > WIRE_HELLO_USUAL ? conn->hello.cap : 0;
+}
+
+static void hello_free(struct conn *conn) {
+    conn->worker->large_hello_bytes -= hello_large_bytes(conn);
+    backlog_free(&conn->hello);
+}
+
+/* Appends to what is there of the hello. Room is doubled, so that a hello that
+ * comes in small pieces is not copied for each. Returns 0, or -1 without memory. */
+static int hello_add(struct conn *conn, struct bytes data) {
+    struct backlog *b = &conn->hello;
+    size_t end = b->end + data.len;
+    if (end > b->cap) {
+        size_t cap = end > 2 * (size_t)b->cap ? end : 2 * (size_t)b->cap;
+        size_t others = conn->worker->large_hello_bytes - hello_large_bytes(conn);
+        if (cap > WIRE_HELLO_USUAL && others + cap > LARGE_HELLOS_BYTES) {
+            return -1;
+        }
+        uint8_t *grown = realloc(b->data, cap);
+        if (!grown) {
+            return -1;
+        }
+        b->data = grown;
+        b->cap = (uint32_t)cap;
+        conn->worker->large_hello_bytes = others + hello_large_bytes(conn);
+    }
+    memcpy(b->data + b->end, data.data, data.len);
+    b->end = (uint32_t)end;
     return 0;
 }
 
@@ -224,7 +263,7 @@ void conn_close(struct conn *conn, enum conn_close why) {
     }
     side_close(&conn->client);
     side_close(&conn->backend);
-    backlog_free(&conn->hello);
+    hello_free(conn);
     loop_timer_stop(&conn->timer);
     tls_conn_free(&conn->tls);
     *conn->link = conn->next;
@@ -324,38 +363,48 @@ static void conn_start(struct conn *conn, const struct hello *hello) {
     conn->state = CONN_HANDSHAKE;
 }
 
-/* Looks for a ClientHello in all bytes received so far. Sets the library's input
- * to them when it is there. */
-static void conn_hello(struct conn *conn, struct bytes received) {
-    struct worker *worker = conn->worker;
+/* What the client sent behind its hello before it could know our answer is early
+ * data. When that is refused it is dropped here: the library skips 16 KB of it at
+ * most, with what is around it, which is less than clients may send. */
+static void conn_skip_early(struct conn *conn, uint8_t *data, size_t len, size_t hello_len) {
+    if (conn->state == CONN_HANDSHAKE && conn->tls.skip_early) {
+        len = hello_len +
+              hello_drop_early_data(data + hello_len, len - hello_len, &conn->early_missing);
+    }
+    conn->worker->tls.io.in = (struct bytes){ data, len };
+}
+
+/* Looks for a ClientHello in all bytes received so far (`len` more in `received`).
+ * Sets the library's input to them when it is there. */
+static void conn_hello(struct conn *conn, uint8_t *received, size_t len) {
     static uint8_t joined[WIRE_HELLO_MAX];
-    struct bytes all = received;
+    const struct bytes more = { received, len };
     if (conn->hello.data) {
-        if (backlog_add(&conn->hello, received) != 0) {
-            conn_close(conn, CLOSE_NO_MEMORY);
+        if (hello_add(conn, more) != 0) {
+            conn_fail_hello(conn, ALERT_INTERNAL_ERROR, CLOSE_NO_MEMORY, "no memory for a hello");
             return;
         }
-        all = (struct bytes){ conn->hello.data, conn->hello.end };
+        received = conn->hello.data;
+        len = conn->hello.end;
     }
     struct hello hello;
+    size_t hello_len = 0;
     uint8_t alert = ALERT_UNEXPECTED_MESSAGE;
-    switch (hello_scan(all, joined, &hello, NULL, &alert)) {
+    switch (hello_scan((struct bytes){ received, len }, joined, &hello, &hello_len, &alert)) {
     case HELLO_COMPLETE:
-        worker->tls.io.in = all;
         conn_start(conn, &hello);
+        conn_skip_early(conn, received, len, hello_len);
         break;
     case HELLO_NEED_MORE:
-        if (all.len > WIRE_HELLO_STREAM_MAX) {
-            conn_fail_hello(conn, ALERT_RECORD_OVERFLOW, CLOSE_HANDSHAKE_FAILED, "hello too large");
-        } else if (!conn->hello.data && backlog_add(&conn->hello, received) != 0) {
-            conn_close(conn, CLOSE_NO_MEMORY);
+        if (!conn->hello.data && hello_add(conn, more) != 0) {
+            conn_fail_hello(conn, ALERT_INTERNAL_ERROR, CLOSE_NO_MEMORY, "no memory for a hello");
         }
         break;
     case HELLO_NOT_TLS:
         conn_fail_hello(conn, ALERT_UNEXPECTED_MESSAGE, CLOSE_NOT_TLS, "no TLS record");
         break;
-    case HELLO_TOO_LARGE:
-        conn_fail_hello(conn, ALERT_RECORD_OVERFLOW, CLOSE_HANDSHAKE_FAILED, "hello too large");
+    case HELLO_TOO_LARGE: /* its length can only be wrong */
+        conn_fail_hello(conn, ALERT_DECODE_ERROR, CLOSE_HANDSHAKE_FAILED, "hello too large");
         break;
     case HELLO_MALFORMED:
         conn_fail_hello(conn, alert, CLOSE_HANDSHAKE_FAILED, "malformed hello");
@@ -430,11 +479,12 @@ static bool conn_receive_client(struct conn *conn) {
     case READ_DATA:
         break;
     }
-    struct bytes received = { worker->receive, len };
-    worker->tls.io.in = received;
+    size_t dropped = len < conn->early_missing ? len : conn->early_missing;
+    conn->early_missing -= dropped;
+    worker->tls.io.in = (struct bytes){ worker->receive + dropped, len - dropped };
     if (conn->state == CONN_HELLO) {
         worker->tls.io.in = (struct bytes){ 0 };
-        conn_hello(conn, received);
+        conn_hello(conn, worker->receive, len);
     }
     if (conn->state == CONN_HANDSHAKE) {
         conn_handshake(conn);
@@ -443,7 +493,7 @@ static bool conn_receive_client(struct conn *conn) {
         return false;
     }
     if (conn->state != CONN_HELLO) {
-        backlog_free(&conn->hello); /* the library has taken what it held */
+        hello_free(conn); /* the library has taken what it held */
     }
     return conn->state != CONN_CLOSED;
 }

@@ -72,6 +72,7 @@ struct conn {
     size_t member;        /* of the pool; POOL_NONE before one is picked */
     uint32_t tries;       /* backends tried */
     uint64_t tried;       /* those tried, for pool_pick */
+    size_t early_missing; /* bytes of a dropped record that have yet to come */
     bool truncated;       /* the client ended without close_notify */
     bool backend_lost;    /* the backend's socket broke */
     bool connecting;

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "wire/limits.h"
 
 #define RECORD_PLAIN_MAX 16384
 #define RECORD_EXTRA_MAX 64    /* header, nonce, tag, inner type of one record */
@@ -294,7 +295,25 @@ static void keylog_line(const SSL *ssl, const char *line) {
     }
 }
 
+/* The library takes messages of more than 16 KB only where it awaits a client's
+ * certificates. So for a hello that is longer it is told so, until it has read it. */
+static void allow_long_hello(struct tls_conn *conn, const struct hello *hello) {
+    if (hello->message_len > WIRE_HELLO_USUAL) {
+        SSL_set_max_cert_list(conn->ssl, WIRE_HELLO_MAX);
+        SSL_set_verify(conn->ssl, SSL_VERIFY_PEER, NULL);
+    }
+}
+
+/* Called when a hello has been read, before anything is done about it. */
+static enum ssl_select_cert_result_t hello_read(const SSL_CLIENT_HELLO *hello) {
+    const SSL_CTX *ctx = SSL_get_SSL_CTX(hello->ssl);
+    SSL_set_max_cert_list(hello->ssl, SSL_CTX_get_max_cert_list(ctx));
+    SSL_set_verify(hello->ssl, SSL_CTX_get_verify_mode(ctx), NULL);
+    return ssl_select_cert_success;
+}
+
 void tls_conn_set_callbacks(SSL_CTX *ctx) {
+    SSL_CTX_set_select_certificate_cb(ctx, hello_read);
     SSL_CTX_set_ticket_aead_method(ctx, &ticket_method);
     SSL_CTX_sess_set_get_cb(ctx, session_get);
     SSL_CTX_sess_set_new_cb(ctx, session_new);
@@ -385,10 +404,12 @@ static enum tls_status conn_make_ssl(struct tls_conn *conn, const struct hello *
     SSL_set_bio(conn->ssl, conn->worker->bio, conn->worker->bio);
     SSL_set_accept_state(conn->ssl);
     SSL_set_shed_handshake_config(conn->ssl, 1);
+    allow_long_hello(conn, hello);
     if (!tickets_on(conn, protocol, wanted)) {
         SSL_set_options(conn->ssl, SSL_OP_NO_TICKET);
     }
     conn->issue_none = protocol == POLICY_TLS13 && wanted == 0;
+    conn->skip_early = protocol == POLICY_TLS13 && hello->has_early_data;
     const struct resume_verdict *v = &conn->verdict;
     bool handle = v->offered == RESUME_BY_PSK_STATEFUL;
     if (v->action == RESUME_ACTION_RESUME && (v->renew || handle) &&
@@ -435,13 +456,23 @@ enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
     }
     uint16_t protocol = policy_select_version(policy, start->hello);
     if (protocol == 0) {
-        return start_refuse(conn, alert, SSL_AD_PROTOCOL_VERSION, "no common protocol version");
+        /* RFC 7507 3 leaves the choice; a client that fell back is told that it should not. */
+        bool fallback = hello_offers_cipher(start->hello, SSL3_CK_FALLBACK_SCSV & 0xffff);
+        return start_refuse(conn, alert,
+                            fallback ? SSL_AD_INAPPROPRIATE_FALLBACK : SSL_AD_PROTOCOL_VERSION,
+                            "no common protocol version");
+    }
+    if (protocol == POLICY_TLS13 && !hello_is_complete13(start->hello)) {
+        return start_refuse(conn, alert, SSL_AD_MISSING_EXTENSION, "missing extension");
     }
     conn->unpatched = is_unpatched(start->hello, protocol);
     if (conn->unpatched &&
         start->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT) {
         return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
                             "client without secure renegotiation");
+    }
+    if (protocol == POLICY_TLS12 && start->hello->has_empty_point_formats) { /* RFC 8422 5.1.2 */
+        return start_refuse(conn, alert, SSL_AD_DECODE_ERROR, "empty list of point formats");
     }
     bool alpn_refused = false;
     conn->alpn = policy_select_alpn(policy, start->hello, &alpn_refused);

@@ -79,6 +79,7 @@ struct tls_conn {
     bool done;       /* the handshake is over */
     bool not_kept;   /* a session was to be issued and was too large, or no key was there */
     bool issue_none; /* the client asked for no TLS 1.3 ticket (RFC 9149) */
+    bool skip_early; /* it sends early data, which is refused (RFC 8446 4.2.10) */
     enum tls_failure failure;
     const char *error; /* static text, or null */
 };

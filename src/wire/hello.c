@@ -19,12 +19,15 @@ enum {
     ALERT_ILLEGAL_PARAMETER = 47,
     ALERT_DECODE_ERROR = 50,
     ALERT_PROTOCOL_VERSION = 70,
+    ALERT_UNRECOGNIZED_NAME = 112,
 };
 
 /* ExtensionType (IANA). */
 enum {
     EXT_SERVER_NAME = 0,
     EXT_SUPPORTED_GROUPS = 10,
+    EXT_EC_POINT_FORMATS = 11,
+    EXT_SIGNATURE_ALGORITHMS = 13,
     EXT_ALPN = 16,
     EXT_EXTENDED_MASTER_SECRET = 23,
     EXT_SESSION_TICKET = 35,
@@ -32,6 +35,7 @@ enum {
     EXT_EARLY_DATA = 42,
     EXT_SUPPORTED_VERSIONS = 43,
     EXT_PSK_KEY_EXCHANGE_MODES = 45,
+    EXT_KEY_SHARE = 51,
     EXT_TICKET_REQUEST = 58,
     EXT_RENEGOTIATION_INFO = 0xff01,
 };
@@ -47,41 +51,35 @@ enum {
 #define VERSION_TLS12 0x0303
 #define SUITE_EMPTY_RENEGOTIATION_INFO_SCSV 0x00ff
 
-/* The extension types seen so far. Nearly all in use are below 64, which makes
- * the search for a repeated one a bit test. */
+/* The extension types seen so far, a bit each: a hello may have 16,383 of them,
+ * and to look for a repeated one must cost the same for each. */
 struct extension_set {
-    uint64_t low;
-    unsigned count;
-    unsigned high_count;
-    uint16_t high[WIRE_EXTENSIONS_MAX];
+    uint64_t seen[65536 / 64];
 };
 
-/* Returns the alert for a type that is there already, or one too many. */
-static uint8_t extension_set_add(struct extension_set *set, uint16_t type) {
-    if (set->count == WIRE_EXTENSIONS_MAX) {
-        return ALERT_DECODE_ERROR;
+/* Returns false for a type that is there already. */
+static bool extension_set_add(struct extension_set *set, uint16_t type) {
+    uint64_t bit = UINT64_C(1) << type % 64;
+    if (set->seen[type / 64] & bit) {
+        return false;
     }
-    set->count++;
-    if (type < 64) {
-        uint64_t bit = UINT64_C(1) << type;
-        if (set->low & bit) {
-            return ALERT_ILLEGAL_PARAMETER;
-        }
-        set->low |= bit;
-        return ALERT_NONE;
-    }
-    for (unsigned i = 0; i < set->high_count; i++) {
-        if (set->high[i] == type) {
-            return ALERT_ILLEGAL_PARAMETER;
-        }
-    }
-    set->high[set->high_count++] = type;
-    return ALERT_NONE;
+    set->seen[type / 64] |= bit;
+    return true;
 }
 
 /* Each parse_* reads one extension's value and returns ALERT_NONE, or the alert
  * that refuses it. What it leaves unread, and a cursor that failed, are a
  * decode_error that parse_extension finds. */
+
+/* RFC 6066 3: ASCII. Control characters are in no name, and would be in our log. */
+static bool is_host_name(struct bytes name) {
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] <= ' ' || name.data[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* RFC 6066 3. host_name is the only type that was ever defined, so that more
  * than one entry repeats it. */
@@ -89,12 +87,14 @@ static uint8_t parse_server_name(struct cursor *c, struct hello *out) {
     struct cursor list = cursor_of(cursor_vec16(c));
     uint8_t type = cursor_u8(&list);
     struct bytes name = cursor_vec16(&list);
-    if (list.failed || type != NAME_TYPE_HOST_NAME || name.len == 0 ||
-        name.len > WIRE_SERVER_NAME_MAX) {
+    if (list.failed || type != NAME_TYPE_HOST_NAME || name.len == 0) {
         return ALERT_DECODE_ERROR;
     }
-    if (!cursor_done(&list) || memchr(name.data, 0, name.len)) {
+    if (!cursor_done(&list) || !is_host_name(name)) {
         return ALERT_ILLEGAL_PARAMETER;
+    }
+    if (name.len > WIRE_SERVER_NAME_MAX) { /* well-formed, but nobody's */
+        return ALERT_UNRECOGNIZED_NAME;
     }
     out->has_server_name = true;
     out->server_name = name;
@@ -196,12 +196,26 @@ static uint8_t parse_ticket_request(struct cursor *c, struct hello *out) {
     return ALERT_NONE;
 }
 
+static uint8_t skip_value(struct cursor *c) {
+    (void)cursor_take(c, cursor_left(c));
+    return ALERT_NONE;
+}
+
 static uint8_t parse_known_extension(uint16_t type, struct cursor *c, struct hello *out) {
     switch (type) {
     case EXT_SERVER_NAME:
         return parse_server_name(c, out);
     case EXT_SUPPORTED_GROUPS:
         return parse_supported_groups(c, out);
+    case EXT_EC_POINT_FORMATS: /* the library's to read, but for an empty list */
+        out->has_empty_point_formats = cursor_left(c) > 0 && c->at[0] == 0;
+        return skip_value(c);
+    case EXT_SIGNATURE_ALGORITHMS: /* the library's to read, as the next */
+        out->has_signature_algorithms = true;
+        return skip_value(c);
+    case EXT_KEY_SHARE:
+        out->has_key_share = true;
+        return skip_value(c);
     case EXT_ALPN:
         return parse_alpn(c, out);
     case EXT_EXTENDED_MASTER_SECRET:
@@ -227,8 +241,7 @@ static uint8_t parse_known_extension(uint16_t type, struct cursor *c, struct hel
         out->renegotiation_info = cursor_vec8(c);
         return ALERT_NONE;
     default:
-        (void)cursor_take(c, cursor_left(c));
-        return ALERT_NONE;
+        return skip_value(c);
     }
 }
 
@@ -242,11 +255,7 @@ static uint8_t parse_extension(uint16_t type, struct bytes value, struct hello *
 }
 
 static uint8_t parse_extensions(struct bytes block, struct hello *out) {
-    struct extension_set seen;
-    seen.low = 0;
-    seen.count = 0;
-    seen.high_count = 0;
-
+    struct extension_set set = { { 0 } };
     struct cursor c = cursor_of(block);
     while (!cursor_done(&c)) {
         uint16_t type = cursor_u16(&c);
@@ -257,10 +266,10 @@ static uint8_t parse_extensions(struct bytes block, struct hello *out) {
         if (out->has_psk) { /* RFC 8446 4.2.11: it must be the last */
             return ALERT_ILLEGAL_PARAMETER;
         }
-        uint8_t alert = extension_set_add(&seen, type);
-        if (alert == ALERT_NONE) {
-            alert = parse_extension(type, value, out);
+        if (!extension_set_add(&set, type)) { /* RFC 8446 4.2 */
+            return ALERT_ILLEGAL_PARAMETER;
         }
+        uint8_t alert = parse_extension(type, value, out);
         if (alert != ALERT_NONE) {
             return alert;
         }
@@ -275,26 +284,24 @@ static uint8_t parse_body(struct bytes body, struct hello *out) {
     out->session_id = cursor_vec8(&c);
     out->cipher_suites = cursor_vec16(&c);
     struct bytes compression_methods = cursor_vec8(&c);
-    if (c.failed || out->session_id.len > WIRE_SESSION_ID_MAX || !is_u16_list(out->cipher_suites)) {
+    /* RFC 5246 7.4.1.2: a hello may end without extensions */
+    if (!cursor_done(&c)) {
+        out->extensions = cursor_vec16(&c);
+    }
+    /* What can't be decoded comes before what says the wrong thing. */
+    if (!cursor_done(&c) || out->session_id.len > WIRE_SESSION_ID_MAX ||
+        !is_u16_list(out->cipher_suites) || compression_methods.len == 0) {
         return ALERT_DECODE_ERROR;
     }
     if (!memchr(compression_methods.data, 0, compression_methods.len)) {
         return ALERT_ILLEGAL_PARAMETER;
     }
     out->offers_scsv = hello_list_has_u16(out->cipher_suites, SUITE_EMPTY_RENEGOTIATION_INFO_SCSV);
-
-    if (cursor_done(&c)) { /* RFC 5246 7.4.1.2: a hello may end without extensions */
-        return ALERT_NONE;
-    }
-    out->extensions = cursor_vec16(&c);
-    if (!cursor_done(&c)) {
-        return ALERT_DECODE_ERROR;
-    }
     return parse_extensions(out->extensions, out);
 }
 
 int hello_parse(struct bytes body, struct hello *out, uint8_t *alert) {
-    *out = (struct hello){ 0 };
+    *out = (struct hello){ .message_len = WIRE_HANDSHAKE_HEADER + body.len };
     uint8_t refusal = parse_body(body, out);
     if (refusal == ALERT_NONE) {
         return 0;
@@ -438,12 +445,42 @@ enum hello_status hello_scan(struct bytes stream, uint8_t *scratch, struct hello
     return status;
 }
 
+size_t hello_drop_early_data(uint8_t *data, size_t len, size_t *missing) {
+    size_t at = 0;
+    size_t kept = 0;
+    *missing = 0;
+    while (len - at >= WIRE_RECORD_HEADER) {
+        struct record record;
+        enum record_status status =
+            record_read((struct bytes){ data + at, len - at }, WIRE_RECORD_CIPHER_MAX, &record);
+        if (status != RECORD_COMPLETE && status != RECORD_NEED_MORE) {
+            break;
+        }
+        size_t whole = WIRE_RECORD_HEADER + record.fragment_len;
+        size_t there = whole < len - at ? whole : len - at;
+        if (record.type == RECORD_APPLICATION_DATA) {
+            *missing = whole - there;
+        } else {
+            memmove(data + kept, data + at, there);
+            kept += there;
+        }
+        at += there;
+    }
+    memmove(data + kept, data + at, len - at);
+    return kept + len - at;
+}
+
 bool hello_offers_version(const struct hello *hello, uint16_t version) {
     if (hello->has_supported_versions) {
         return hello_list_has_u16(hello->supported_versions, version);
     }
     /* RFC 8446 4.2.1: without the extension TLS 1.2 at most, whatever it says */
     return version <= VERSION_TLS12 && version <= hello->legacy_version;
+}
+
+bool hello_is_complete13(const struct hello *hello) {
+    return hello->has_groups == hello->has_key_share &&
+           (hello->has_psk || (hello->has_groups && hello->has_signature_algorithms));
 }
 
 bool hello_offers_cipher(const struct hello *hello, uint16_t suite) {

@@ -20,13 +20,14 @@ enum hello_status {
     HELLO_NEED_MORE, /* nothing wrong so far; more bytes are needed */
     HELLO_NOT_TLS,   /* the first bytes are no TLS handshake record */
     HELLO_MALFORMED, /* TLS, but breaks a rule of the RFC */
-    HELLO_TOO_LARGE, /* longer than WIRE_HELLO_MAX */
+    HELLO_TOO_LARGE, /* longer than WIRE_HELLO_MAX, or in more than WIRE_HELLO_RECORDS_MAX records */
 };
 
 /* A ClientHello (RFC 5246 7.4.1.2, RFC 8446 4.1.2) with the extensions that
  * matter for choosing a policy and for resumption. `has_*` tells an absent
  * extension from an empty one. All views are borrowed from the parsed buffer. */
 struct hello {
+    size_t message_len; /* of the handshake message, with its header */
     uint16_t legacy_version;
     struct bytes random;        /* 32 bytes */
     struct bytes session_id;    /* 0..32 bytes */
@@ -67,12 +68,17 @@ struct hello {
 
     bool has_groups;
     struct bytes groups; /* RFC 8446 4.2.7: u16 each */
+
+    bool has_empty_point_formats; /* RFC 8422 5.1.2; means nothing in TLS 1.3 */
+
+    bool has_key_share;            /* RFC 8446 4.2.8 */
+    bool has_signature_algorithms; /* RFC 8446 4.2.3 */
 };
 
 /* Parses the body of a ClientHello message (without the four-byte handshake
  * header). Returns 0, or -1 when it is malformed: *alert (may be null) then is
  * the TLS alert description that fits (decode_error 50, illegal_parameter 47,
- * unsupported_extension 110...). `out` is zeroed first. Any process. */
+ * unrecognized_name 112...). `out` is zeroed first. Any process. */
 int hello_parse(struct bytes body, struct hello *out, uint8_t *alert);
 
 /* Looks for a ClientHello at the start of a client's byte stream: one or more
@@ -90,9 +96,19 @@ int hello_parse(struct bytes body, struct hello *out, uint8_t *alert);
 enum hello_status hello_scan(struct bytes stream, uint8_t *scratch, struct hello *out,
                              size_t *record_len, uint8_t *alert);
 
+/* What follows a hello whose early data is refused (RFC 8446 4.2.10): takes the
+ * records of application data out of the records in `data`. Returns how many bytes
+ * are left. The last record may be there in part: *missing then is what of it has
+ * yet to come and is to be dropped as well, else 0. Stops at what is no record. */
+size_t hello_drop_early_data(uint8_t *data, size_t len, size_t *missing);
+
 /* True when the hello offers TLS `version` (0x0303, 0x0304): in supported_versions
  * when that extension is there, else by legacy_version (RFC 8446 4.2.1). */
 bool hello_offers_version(const struct hello *hello, uint16_t version);
+
+/* True when the hello has all the extensions that one of TLS 1.3 must have (RFC
+ * 8446 9.2); without them the answer is missing_extension. */
+bool hello_is_complete13(const struct hello *hello);
 
 /* True when `suite` is among the cipher suites. */
 bool hello_offers_cipher(const struct hello *hello, uint16_t suite);

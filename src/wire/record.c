@@ -7,7 +7,6 @@
 #include "wire/limits.h"
 
 #define VERSION_MAJOR 3
-#define VERSION_MINOR_MAX 4
 
 enum record_status record_read(struct bytes in, size_t fragment_max, struct record *out) {
     *out = (struct record){ 0 };
@@ -17,8 +16,7 @@ enum record_status record_read(struct bytes in, size_t fragment_max, struct reco
             return RECORD_BAD_TYPE;
         }
     }
-    if ((in.len >= 2 && in.data[1] != VERSION_MAJOR) ||
-        (in.len >= 3 && in.data[2] > VERSION_MINOR_MAX)) {
+    if (in.len >= 2 && in.data[1] != VERSION_MAJOR) {
         return RECORD_BAD_VERSION;
     }
     if (in.len < WIRE_RECORD_HEADER) {

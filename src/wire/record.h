@@ -26,7 +26,7 @@ enum record_status {
     RECORD_COMPLETE,    /* the whole record is there */
     RECORD_NEED_MORE,   /* nothing wrong so far */
     RECORD_BAD_TYPE,    /* not a content type of TLS: other bytes than a record's */
-    RECORD_BAD_VERSION, /* not 3.0 to 3.4: other bytes than a record's */
+    RECORD_BAD_VERSION, /* not 3.x, which is all that RFC 8446 5.1 lets us look at */
     RECORD_BAD_LENGTH,  /* empty where that is not allowed, or too long: record_overflow */
 };
 

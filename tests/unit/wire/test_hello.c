@@ -16,6 +16,7 @@
 
 #define ILLEGAL_PARAMETER 47
 #define DECODE_ERROR 50
+#define UNRECOGNIZED_NAME 112
 #define UNTOUCHED 0xee
 
 enum {
@@ -115,9 +116,21 @@ static void cipher_suites_of_wrong_length_are_refused(void **state) {
 static void compression_without_null_is_refused(void **state) {
     (void)state;
     struct hello_parts none = { .compression = BYTES("") };
-    assert_int_equal(alert_of_parts(&none), ILLEGAL_PARAMETER);
+    assert_int_equal(alert_of_parts(&none), DECODE_ERROR);
     struct hello_parts deflate = { .compression = BYTES("\1") };
     assert_int_equal(alert_of_parts(&deflate), ILLEGAL_PARAMETER);
+}
+
+static void what_cannot_be_decoded_comes_first(void **state) {
+    (void)state; /* no null compression, and a byte too many */
+    uint8_t body[256];
+    struct hello_parts parts = { .compression = BYTES("\1") };
+    size_t len = hello_make_body(&parts, body, sizeof(body));
+    body[len] = 0;
+    struct parsed p;
+    parse(&p, (struct bytes){ body, len + 1 });
+    assert_int_equal(p.alert, DECODE_ERROR);
+    parsed_free(&p);
 }
 
 static void trailing_bytes_are_refused(void **state) {
@@ -168,6 +181,11 @@ static const struct {
     { "server_name: list's rest", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\1a\0") },
     { "server_name: NUL first", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2\0a") },
     { "server_name: NUL last", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2a\0") },
+    { "server_name: space", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2a ") },
+    { "server_name: line feed", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2a\n") },
+    { "server_name: escape", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2\x1b[") },
+    { "server_name: delete", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2a\x7f") },
+    { "server_name: UTF-8", SERVER_NAME, ILLEGAL_PARAMETER, BYTES_INIT("\0\5\0\0\2\xc4\x85") },
     { "groups: empty value", GROUPS, DECODE_ERROR, BYTES_INIT("") },
     { "groups: empty list", GROUPS, DECODE_ERROR, BYTES_INIT("\0\0") },
     { "groups: odd", GROUPS, DECODE_ERROR, BYTES_INIT("\0\3\0\x1d\0") },
@@ -209,8 +227,8 @@ static void malformed_extensions_are_refused(void **state) {
 }
 
 static void a_repeated_extension_is_refused(void **state) {
-    (void)state; /* RFC 8446 4.2; types on both sides of what is a bit and what a list */
-    const uint16_t types[] = { EMS, 0, 63, 64, RENEGOTIATION, 0x0a0a };
+    (void)state; /* RFC 8446 4.2; the first and last bits of a word, and of all */
+    const uint16_t types[] = { EMS, 0, 63, 64, RENEGOTIATION, 0x0a0a, 0xffff };
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         struct bytes value = types[i] == 0               ? BYTES("\0\4\0\0\1a")
                              : types[i] == RENEGOTIATION ? BYTES("\0")
@@ -228,21 +246,19 @@ static void a_repeated_extension_is_refused(void **state) {
     }
 }
 
-static uint8_t alert_of_so_many_extensions(unsigned count, uint16_t first_type) {
-    uint8_t block[(WIRE_EXTENSIONS_MAX + 1) * 4];
-    struct writer w = writer_of(block, sizeof(block));
-    for (unsigned i = 0; i < count; i++) {
-        hello_put_extension(&w, (uint16_t)(first_type + i), BYTES(""));
-    }
-    struct hello_parts parts = { .extensions = { block, (size_t)(w.at - block) } };
-    return alert_of_parts(&parts);
-}
-
-static void one_extension_too_many_is_refused(void **state) {
+static void as_many_extensions_as_fit_are_accepted(void **state) {
     (void)state;
-    assert_int_equal(alert_of_so_many_extensions(WIRE_EXTENSIONS_MAX - 1, 1000), UNTOUCHED);
-    assert_int_equal(alert_of_so_many_extensions(WIRE_EXTENSIONS_MAX, 1000), UNTOUCHED);
-    assert_int_equal(alert_of_so_many_extensions(WIRE_EXTENSIONS_MAX + 1, 1000), DECODE_ERROR);
+    static uint8_t block[65535];
+    struct writer w = writer_of(block, sizeof(block));
+    for (unsigned i = 0; i < sizeof(block) / 4; i++) {
+        hello_put_extension(&w, (uint16_t)(1000 + i), BYTES(""));
+    }
+    assert_false(w.failed);
+    struct hello_parts parts = { .extensions = { block, (size_t)(w.at - block) } };
+    assert_int_equal(alert_of_parts(&parts), UNTOUCHED);
+    w.at[-4] = 1000 >> 8; /* the last is the first again */
+    w.at[-3] = 1000 & 0xff;
+    assert_int_equal(alert_of_parts(&parts), ILLEGAL_PARAMETER);
 }
 
 static void server_names_are_bounded(void **state) {
@@ -254,7 +270,7 @@ static void server_names_are_bounded(void **state) {
     } cases[] = { { 1, UNTOUCHED },
                   { WIRE_SERVER_NAME_MAX - 1, UNTOUCHED },
                   { WIRE_SERVER_NAME_MAX, UNTOUCHED },
-                  { WIRE_SERVER_NAME_MAX + 1, DECODE_ERROR } };
+                  { WIRE_SERVER_NAME_MAX + 1, UNRECOGNIZED_NAME } };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct writer w = writer_of(value, sizeof(value));
         writer_u16(&w, (uint16_t)(cases[i].len + 3));
@@ -517,6 +533,42 @@ static void versions_without_the_extension_end_at_tls12(void **state) {
     assert_false(hello_offers_version(&hello, 0x0304));
 }
 
+static void tls13_wants_its_extensions(void **state) {
+    (void)state; /* RFC 8446 9.2 */
+    assert_false(hello_is_complete13(&(struct hello){ 0 }));
+    struct hello all = { .has_groups = true,
+                         .has_key_share = true,
+                         .has_signature_algorithms = true };
+    assert_true(hello_is_complete13(&all));
+    for (int missing = 0; missing < 3; missing++) {
+        for (int psk = 0; psk <= 1; psk++) {
+            struct hello hello = { .has_groups = missing != 0,
+                                   .has_key_share = missing != 1,
+                                   .has_signature_algorithms = missing != 2,
+                                   .has_psk = psk };
+            assert_int_equal(hello_is_complete13(&hello), psk && missing == 2);
+        }
+    }
+    assert_true(hello_is_complete13(&(struct hello){ .has_psk = true }));
+}
+
+static void an_empty_list_of_point_formats_is_seen(void **state) {
+    (void)state; /* RFC 8422 5.1.2 */
+    const struct {
+        struct bytes value;
+        bool empty;
+    } cases[] = { { BYTES_INIT("\0"), true },
+                  { BYTES_INIT(""), false }, /* not even a list */
+                  { BYTES_INIT("\1\0"), false } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct parsed p;
+        parse_extension(&p, 11, cases[i].value);
+        assert_int_equal(p.alert, UNTOUCHED);
+        assert_int_equal(p.hello.has_empty_point_formats, cases[i].empty);
+        parsed_free(&p);
+    }
+}
+
 static void ciphers_are_looked_up_at_even_places(void **state) {
     (void)state;
     struct hello hello = { .cipher_suites = BYTES("\x13\x01\xc0\x2b") };
@@ -546,12 +598,13 @@ int main(void) {
         cmocka_unit_test(session_id_of_33_bytes_is_refused),
         cmocka_unit_test(cipher_suites_of_wrong_length_are_refused),
         cmocka_unit_test(compression_without_null_is_refused),
+        cmocka_unit_test(what_cannot_be_decoded_comes_first),
         cmocka_unit_test(trailing_bytes_are_refused),
         cmocka_unit_test(a_lone_byte_for_the_extensions_is_refused),
         cmocka_unit_test(nothing_is_refused),
         cmocka_unit_test(malformed_extensions_are_refused),
         cmocka_unit_test(a_repeated_extension_is_refused),
-        cmocka_unit_test(one_extension_too_many_is_refused),
+        cmocka_unit_test(as_many_extensions_as_fit_are_accepted),
         cmocka_unit_test(server_names_are_bounded),
         cmocka_unit_test(psk_refusals),
         cmocka_unit_test(psk_identities_are_bounded),
@@ -567,6 +620,8 @@ int main(void) {
         cmocka_unit_test(empty_is_not_absent),
         cmocka_unit_test(versions_are_those_of_the_extension),
         cmocka_unit_test(versions_without_the_extension_end_at_tls12),
+        cmocka_unit_test(tls13_wants_its_extensions),
+        cmocka_unit_test(an_empty_list_of_point_formats_is_seen),
         cmocka_unit_test(ciphers_are_looked_up_at_even_places),
         cmocka_unit_test(alpn_is_compared_whole),
     };

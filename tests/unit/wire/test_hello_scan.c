@@ -69,19 +69,25 @@ static void assert_malformed(struct bytes stream, uint8_t alert) {
 
 /* The body of a hello with the server name "Aa.Bbb" in `len` bytes. */
 static struct bytes body_of(size_t len, uint8_t *buf, size_t cap) {
-    static uint8_t block[WIRE_RECORD_PLAIN_MAX];
+    static uint8_t block[65535];
+    static const uint8_t padding[65535];
+    struct hello_parts parts = { .extensions = { block, 15 } };
+    if (len > sizeof(block)) { /* all that can be long is */
+        parts.session_id = (struct bytes){ padding, 32 };
+        parts.suites = (struct bytes){ padding, 65534 };
+        parts.compression = (struct bytes){ padding, 255 };
+    }
     struct writer w = writer_of(block, sizeof(block));
     hello_put_extension(&w, 0, BYTES("\0\11\0\0\6Aa.Bbb"));
-    size_t so_far = hello_make_body(&(struct hello_parts){ .extensions = { block, 15 } }, buf, cap);
-    static const uint8_t padding[WIRE_RECORD_PLAIN_MAX];
+    size_t so_far = hello_make_body(&parts, buf, cap);
     if (len > so_far) {
         hello_put_extension(&w, 21, (struct bytes){ padding, len - so_far - 4 });
     }
-    struct hello_parts parts = { .extensions = { block, (size_t)(w.at - block) } };
+    parts.extensions.len = (size_t)(w.at - block);
     return (struct bytes){ buf, hello_make_body(&parts, buf, cap) };
 }
 
-static uint8_t body_buf[2 * WIRE_HELLO_MAX];
+static uint8_t body_buf[WIRE_HELLO_MAX + 1];
 static uint8_t stream_buf[4 * WIRE_HELLO_MAX];
 
 static struct bytes stream_of(size_t body_len, size_t fragment_len) {
@@ -103,7 +109,6 @@ static void what_is_no_tls_is_told_from_its_first_bytes(void **state) {
     assert_status(BYTES("\x17\x03\x03"), HELLO_NOT_TLS);         /* application data */
     assert_status(BYTES("\x16\x02"), HELLO_NOT_TLS);             /* version 2 */
     assert_status(BYTES("\x16\x04"), HELLO_NOT_TLS);             /* version 4 */
-    assert_status(BYTES("\x16\x03\x05"), HELLO_NOT_TLS);         /* version 3.5 */
     assert_status(BYTES("\x16\xfe\xfd\0\0\0\0"), HELLO_NOT_TLS); /* DTLS 1.2 */
     assert_status(BYTES("\r\n\r\n\0\r\nQUIT\n"), HELLO_NOT_TLS); /* PROXY protocol */
 }
@@ -114,6 +119,7 @@ static void nothing_yet_needs_more(void **state) {
     assert_status(BYTES("\x16"), HELLO_NEED_MORE);
     assert_status(BYTES("\x16\x03"), HELLO_NEED_MORE);
     assert_status(BYTES("\x16\x03\x04\x40"), HELLO_NEED_MORE);
+    assert_status(BYTES("\x16\x03\xff\x40"), HELLO_NEED_MORE); /* RFC 8446 5.1 */
 }
 
 static void record_lengths_are_bounded(void **state) {
@@ -144,11 +150,13 @@ static void other_bytes_after_a_first_record_are_refused(void **state) {
 
 static void message_lengths_are_bounded(void **state) {
     (void)state;
-    assert_status(BYTES("\x16\x03\x01\x40\0\1\0\x3f\xfc"), HELLO_NEED_MORE);
-    assert_status(BYTES("\x16\x03\x01\x40\0\1\0\x3f\xfd"), HELLO_TOO_LARGE);
+    /* 131396 is the longest: 2 + 32 + (1 + 32) + (2 + 65534) + (1 + 255) + (2 + 65535) */
+    assert_int_equal(WIRE_HELLO_MAX, 4 + 131396);
+    assert_status(BYTES("\x16\x03\x01\x40\0\1\2\x01\x44"), HELLO_NEED_MORE);
+    assert_status(BYTES("\x16\x03\x01\x40\0\1\2\x01\x45"), HELLO_TOO_LARGE);
     assert_status(BYTES("\x16\x03\x01\x40\0\1\xff\xff\xff"), HELLO_TOO_LARGE);
     /* the header in pieces, its last one not yet whole */
-    assert_status(BYTES("\x16\x03\x01\0\2\1\0\x16\3\1\0\3\x3f\xfd"), HELLO_TOO_LARGE);
+    assert_status(BYTES("\x16\x03\x01\0\2\1\2\x16\3\1\0\3\x01\x45"), HELLO_TOO_LARGE);
 }
 
 static void the_longest_hello_is_found(void **state) {
@@ -156,10 +164,14 @@ static void the_longest_hello_is_found(void **state) {
     const size_t longest = WIRE_HELLO_MAX - WIRE_HANDSHAKE_HEADER;
     assert_status(stream_of(longest, WIRE_RECORD_PLAIN_MAX), HELLO_COMPLETE);
     assert_status(stream_of(longest - 1, WIRE_RECORD_PLAIN_MAX), HELLO_COMPLETE);
-    assert_status(stream_of(longest + 1, WIRE_RECORD_PLAIN_MAX), HELLO_TOO_LARGE);
+    body_of(longest, body_buf, sizeof(body_buf));
+    const struct bytes longer = { body_buf, longest + 1 };
+    size_t len = hello_make_stream(longer, WIRE_RECORD_PLAIN_MAX, stream_buf, sizeof(stream_buf));
+    assert_status((struct bytes){ stream_buf, len }, HELLO_TOO_LARGE);
 
-    struct bytes stream = stream_of(longest, WIRE_HELLO_MAX / WIRE_HELLO_RECORDS_MAX);
-    assert_int_equal(stream.len, WIRE_HELLO_STREAM_MAX);
+    const size_t most = WIRE_HELLO_RECORDS_MAX;
+    struct bytes stream = stream_of(longest, (WIRE_HELLO_MAX + most - 1) / most);
+    assert_in_range(stream.len, WIRE_HELLO_STREAM_MAX - 500, WIRE_HELLO_STREAM_MAX);
     assert_status(stream, HELLO_COMPLETE);
     stream.len--;
     assert_status(stream, HELLO_NEED_MORE);
@@ -179,7 +191,8 @@ static void one_record_too_many_is_refused(void **state) {
 
 static void a_last_record_that_could_not_be_held_is_refused(void **state) {
     (void)state; /* the hello's end is in a record that goes on for longer than we wait */
-    struct bytes stream = stream_of(WIRE_HELLO_MAX - 4, WIRE_HELLO_MAX - 1);
+    assert_int_equal((WIRE_HELLO_MAX - 1) % 667, 0); /* one byte is left for the last */
+    struct bytes stream = stream_of(WIRE_HELLO_MAX - 4, 667);
     uint8_t *last = stream_buf + stream.len - 6;
     assert_status(stream, HELLO_COMPLETE);
     const size_t room = WIRE_HELLO_STREAM_MAX - (stream.len - 1);
@@ -251,7 +264,8 @@ static void fragments_give_the_same_view(void **state) {
         scanned_free(&s);
     }
     scanned_free(&whole);
-    assert_status(stream_of(65, 1), HELLO_TOO_LARGE);
+    assert_status(stream_of(WIRE_HELLO_RECORDS_MAX - 4, 1), HELLO_COMPLETE);
+    assert_status(stream_of(WIRE_HELLO_RECORDS_MAX - 3, 1), HELLO_TOO_LARGE);
 }
 
 static void one_record_is_not_copied(void **state) {
@@ -310,6 +324,50 @@ static void optional_results_may_be_null(void **state) {
                      HELLO_MALFORMED);
 }
 
+/* --- early data -------------------------------------------------------------- */
+
+#define DATA "\x17\3\3\0\4abcd"
+#define CCS "\x14\3\3\0\1\1"
+
+static void assert_dropped(struct bytes stream, struct bytes left, size_t missing) {
+    uint8_t *heap = malloc(stream.len ? stream.len : 1);
+    size_t more = SIZE_MAX;
+    assert_non_null(heap);
+    if (stream.len > 0) {
+        memcpy(heap, stream.data, stream.len);
+    }
+    size_t len = hello_drop_early_data(heap, stream.len, &more);
+    assert_int_equal(more, missing);
+    assert_same((struct bytes){ heap, len }, left);
+    free(heap);
+}
+
+static void early_data_is_dropped(void **state) {
+    (void)state; /* RFC 8446 4.2.10 */
+    assert_dropped(BYTES(""), BYTES(""), 0);
+    assert_dropped(BYTES(DATA), BYTES(""), 0);
+    assert_dropped(BYTES(DATA DATA), BYTES(""), 0);
+    assert_dropped(BYTES(CCS DATA), BYTES(CCS), 0);
+    assert_dropped(BYTES(DATA CCS DATA), BYTES(CCS), 0);
+    assert_dropped(BYTES(DATA "\x17\3\3\0\0" CCS), BYTES(CCS), 0); /* an empty one */
+}
+
+static void early_data_in_part_is_dropped(void **state) {
+    (void)state;
+    assert_dropped(BYTES("\x17\3\3\0\4abc"), BYTES(""), 1);
+    assert_dropped(BYTES(DATA "\x17\3\3\0\4"), BYTES(""), 4);
+    /* a header in part is left: it may be another's */
+    assert_dropped(BYTES(DATA "\x17\3\3\0"), BYTES("\x17\3\3\0"), 0);
+    assert_dropped(BYTES(DATA "\x16\3\3\0\4ab"), BYTES("\x16\3\3\0\4ab"), 0);
+}
+
+static void what_is_no_early_data_is_left(void **state) {
+    (void)state;
+    assert_dropped(BYTES("GET / HTTP/1.1" DATA), BYTES("GET / HTTP/1.1" DATA), 0);
+    assert_dropped(BYTES(DATA "\x17\2\0\0\0" DATA), BYTES("\x17\2\0\0\0" DATA), 0);
+    assert_dropped(BYTES("\x17\3\3\x48\1" DATA), BYTES("\x17\3\3\x48\1" DATA), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_tls_is_told_from_its_first_bytes),
@@ -328,6 +386,9 @@ int main(void) {
         cmocka_unit_test(what_follows_is_left_alone),
         cmocka_unit_test(more_messages_in_the_last_record_are_left_alone),
         cmocka_unit_test(optional_results_may_be_null),
+        cmocka_unit_test(early_data_is_dropped),
+        cmocka_unit_test(early_data_in_part_is_dropped),
+        cmocka_unit_test(what_is_no_early_data_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,9 @@ static void versions_outside_3_0_to_3_4_are_refused(void **state) {
     assert_int_equal(read_plain(BYTES("\x16\x04"), &record), RECORD_BAD_VERSION);
     assert_int_equal(read_plain(BYTES("\x16\x03\x00"), &record), RECORD_NEED_MORE);
     assert_int_equal(read_plain(BYTES("\x16\x03\x04"), &record), RECORD_NEED_MORE);
-    assert_int_equal(read_plain(BYTES("\x16\x03\x05"), &record), RECORD_BAD_VERSION);
+    /* RFC 8446 5.1: what is behind the 3 is to be ignored */
+    assert_int_equal(read_plain(BYTES("\x16\x03\x05"), &record), RECORD_NEED_MORE);
+    assert_int_equal(read_plain(BYTES("\x16\x03\xff"), &record), RECORD_NEED_MORE);
 }
 
 static void lengths_are_bounded_by_the_caller(void **state) {
