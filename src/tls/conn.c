@@ -16,6 +16,7 @@
 #include "base/crypto.h"
 #include "wire/limits.h"
 
+#define TLS12_VERIFY_DATA_LEN 12 /* RFC 5246 7.4.9 */
 #define RECORD_PLAIN_MAX 16384
 #define RECORD_EXTRA_MAX 64    /* header, nonce, tag, inner type of one record */
 #define PENDING_EXTRA_MAX 8192 /* tickets, alerts, key updates that go out first */
@@ -295,6 +296,61 @@ static void keylog_line(const SSL *ssl, const char *line) {
     }
 }
 
+/* The alert for a client's message that the library refuses with another one than
+ * the RFC says; 0 for all others. *why is set with it. */
+static uint8_t message_alert(const SSL *ssl, struct bytes message, const char **why) {
+    struct cursor c = cursor_of(message);
+    uint8_t type = cursor_u8(&c);
+    struct bytes body = cursor_vec24(&c);
+    bool tls13 = SSL_version(ssl) == TLS1_3_VERSION;
+    if (type == SSL3_MT_FINISHED && SSL_in_init(ssl)) {
+        const SSL_CIPHER *cipher = SSL_get_pending_cipher(ssl);
+        size_t len = tls13 && cipher ? EVP_MD_size(SSL_CIPHER_get_handshake_digest(cipher))
+                                     : TLS12_VERIFY_DATA_LEN;
+        *why = "Finished of a wrong length";
+        return body.len != len ? SSL_AD_DECODE_ERROR : 0; /* the library: decrypt_error */
+    }
+    if (type == SSL3_MT_KEY_UPDATE && tls13 && body.len == 1) { /* RFC 8446 4.6.3 */
+        *why = "KeyUpdate of an unknown kind";
+        return body.data[0] > 1 ? SSL_AD_ILLEGAL_PARAMETER : 0; /* the library: decode_error */
+    }
+    return 0;
+}
+
+/* The same for a record's header. After the handshakes of TLS 1.3 all records are
+ * application data to the eye (RFC 8446 5); of others the library says that they
+ * do not decrypt. */
+static uint8_t record_alert(const SSL *ssl, const uint8_t *header, const char **why) {
+    if (header[0] == SSL3_RT_APPLICATION_DATA || SSL_in_init(ssl) ||
+        SSL_version(ssl) != TLS1_3_VERSION) {
+        return 0;
+    }
+    *why = "record in the clear";
+    return SSL_AD_UNEXPECTED_MESSAGE;
+}
+
+/* Called with each header and message before the library looks at them. The alert
+ * that is sent here is the only one: the library refuses them in any case. */
+/* NOLINTNEXTLINE(readability-function-size): the parameters are the library's */
+static void refuse_message(int is_write, int version, int type, const void *data, size_t len,
+                           SSL *ssl, void *arg) {
+    struct tls_conn *conn = conn_of(ssl);
+    const char *why = NULL;
+    uint8_t alert = 0;
+    (void)version;
+    (void)arg;
+    if (!is_write && type == SSL3_RT_HEADER) {
+        alert = record_alert(ssl, data, &why);
+    } else if (!is_write && type == SSL3_RT_HANDSHAKE) {
+        alert = message_alert(ssl, (struct bytes){ data, len }, &why);
+    }
+    if (alert != 0) {
+        conn->refusal = why;
+        SSL_send_fatal_alert(ssl, alert);
+        ERR_clear_error();
+    }
+}
+
 /* The library takes messages of more than 16 KB only where it awaits a client's
  * certificates. So for a hello that is longer it is told so, until it has read it. */
 static void allow_long_hello(struct tls_conn *conn, const struct hello *hello) {
@@ -314,6 +370,7 @@ static enum ssl_select_cert_result_t hello_read(const SSL_CLIENT_HELLO *hello) {
 
 void tls_conn_set_callbacks(SSL_CTX *ctx) {
     SSL_CTX_set_select_certificate_cb(ctx, hello_read);
+    SSL_CTX_set_msg_callback(ctx, refuse_message);
     SSL_CTX_set_ticket_aead_method(ctx, &ticket_method);
     SSL_CTX_sess_set_get_cb(ctx, session_get);
     SSL_CTX_sess_set_new_cb(ctx, session_new);
@@ -518,12 +575,12 @@ static enum tls_status conn_fail(struct tls_conn *conn) {
     conn->failure = TLS_FAILURE_ERROR;
     if (number == SSL_R_NO_RENEGOTIATION) {
         conn->failure = TLS_FAILURE_RENEGOTIATION;
-    } else if (number == SSL_R_DIGEST_CHECK_FAILED && !conn->done &&
+    } else if (number == SSL_R_DIGEST_CHECK_FAILED && !conn->refusal && !conn->done &&
                conn->verdict.action == RESUME_ACTION_RESUME) {
         conn->failure = TLS_FAILURE_BINDER;
         conn->verdict.reason = REASON_BINDER_FAILED;
     }
-    conn->error = reason ? reason : "connection broken";
+    conn->error = conn->refusal ? conn->refusal : reason ? reason : "connection broken";
     ERR_clear_error();
     return TLS_FAILED;
 }

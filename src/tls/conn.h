@@ -81,7 +81,8 @@ struct tls_conn {
     bool issue_none; /* the client asked for no TLS 1.3 ticket (RFC 9149) */
     bool skip_early; /* it sends early data, which is refused (RFC 8446 4.2.10) */
     enum tls_failure failure;
-    const char *error; /* static text, or null */
+    const char *refusal; /* static text: why refuse_message sent an alert; or null */
+    const char *error;   /* static text, or null */
 };
 
 /* What tls_conn_start needs to know of a hello. */
