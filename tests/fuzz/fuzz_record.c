@@ -47,6 +47,12 @@ static bool is_young(uint64_t since_ms, uint32_t limit_s) {
     return NOW_MS / MS_PER_S - since_ms / MS_PER_S < limit_s;
 }
 
+/* One that is offered; in TLS 1.3 any with SHA-256, as the one that is. */
+static bool cipher_will_do(uint16_t cipher, bool tls13) {
+    return tls13 ? cipher == 0x1301 || (cipher >= 0x1303 && cipher <= 0x1305)
+                 : cipher == 0x1301 || cipher == 0xc02b;
+}
+
 /* All that a resumption needs. */
 static bool may_resume(const struct record *r, const struct resume_query *q) {
     bool tls13 = q->protocol == POLICY_TLS13;
@@ -56,7 +62,8 @@ static bool may_resume(const struct record *r, const struct resume_query *q) {
     record_hash_name(q->server_name, name);
     return memcmp(&r->policy, &the_policy()->print, sizeof(r->policy)) == 0 &&
            memcmp(r->server_name, name, sizeof(name)) == 0 && r->protocol == q->protocol &&
-           r->kind == q->by && (r->cipher == 0x1301 || r->cipher == 0xc02b) &&
+           r->kind == q->by && (r->flags & RECORD_FLAG_TOO_LARGE) == 0 &&
+           r->first_ms > q->invalid_before_ms && cipher_will_do(r->cipher, tls13) &&
            (tls13 || ((r->flags & RECORD_FLAG_EMS) != 0) == q->hello->has_ems) &&
            (!tls13 || q->hello->psk_dhe_ke) && bytes_equal(r->alpn, q->alpn) &&
            (r->client_chain_expiry_s == 0 || r->client_chain_expiry_s > NOW_MS / MS_PER_S) &&
@@ -102,6 +109,7 @@ static void decide_all(const struct record *r) {
                                   .alpn = text(alpns[bits >> 3]),
                                   .by = (enum resume_by)by,
                                   .now_ms = NOW_MS,
+                                  .invalid_before_ms = bits & 2 ? NOW_MS - 7200000 : 0,
                               });
         }
     }
