@@ -6,6 +6,7 @@ import pwd
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -680,6 +681,27 @@ def test_a_second_instance_on_the_same_control_socket_is_refused(house, visitor,
     assert done.returncode == 1 and "control" in done.stderr
     assert service.ctl("status").returncode == 0
     visitor(service).visit()
+
+
+def test_other_users_do_not_reach_the_control_socket(house):
+    """Its mode keeps them out; and where that were wrong, the peer's user is looked at."""
+    service = house()
+    assert os.stat(service.socket).st_mode & 0o777 == 0o600
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    ask = (
+        "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
+        "s.connect(sys.argv[1]); s.sendall(b'text status\\n'); print(s.recv(100))"
+    )
+    for mode, told in ((0o600, "PermissionError"), (0o666, "b''")):
+        os.chmod(service.socket, mode)
+        for folder in Path(service.socket).parents:
+            if folder.stat().st_mode & 0o001 == 0:
+                folder.chmod(0o711)  # the test's own folders
+        done = subprocess.run(
+            [sys.executable, "-c", ask, service.socket], capture_output=True, text=True, check=False
+        )
+        assert told in done.stdout + done.stderr
 
 
 def test_a_stale_control_socket_is_no_obstacle(house, terminator):
