@@ -37,7 +37,7 @@ static void keeper_log(const struct keyring *ring, const struct keyring_change *
     if (change->crowded > 0) {
         log_event(LOG_WARNING, "ticket-key-crowded",
                   "the key ring is full: %u key(s) wiped before their tickets expired; "
-                  "raise ticket-keys encrypt-for or lower ticket-timeout",
+                  "raise ticket-keys encrypt-for or lower decrypt-for and ticket-timeout",
                   change->crowded);
     }
 }

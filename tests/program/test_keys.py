@@ -352,6 +352,7 @@ def test_tickets_open_after_a_restart_with_the_state_file(end, version, house, g
         service.stop()
     again = house(profile={"ticket_timeout": "10m"}, encrypt_for="1s", **places)
     assert again.find("ticket-keys", where=lambda line: "were taken" in line["message"])
+    assert again.find("ticket-keys", where=lambda line: "has it and its key" in line["message"])
     assert early.visit(keep=False, service=again)["handshake"] == "resumed"
     assert late.visit(keep=False, service=again)["handshake"] == "resumed"
     assert known <= {key["name"] for key in keys_of(again)[0]}
@@ -420,6 +421,24 @@ def wrong_mode(folder):
 def wrong_key_mode(folder):
     (folder / "state.key").chmod(0o440)
     return "has mode 0440"
+
+
+def test_a_reload_with_a_wrong_state_file_changes_nothing(house, guest, tmp_path):
+    """And taking it out warns that it is still there."""
+    service = house(**state_paths(tmp_path))
+    visitor = guest(service)
+    visitor.visit()
+    wait_until("it is written", lambda: (tmp_path / "state").stat().st_size == 49152)
+    (tmp_path / "state").chmod(0o640)
+    done = service.ctl("reload")
+    assert done.returncode == 1 and "has mode 0640" in done.stderr
+    assert visitor.visit()["handshake"] == "resumed"
+    (tmp_path / "state").chmod(0o600)
+    assert service.ctl("reload").returncode == 0
+    del service.config["ticket-keys"]
+    assert service.reload(service.config).returncode == 0
+    assert visitor.visit()["handshake"] == "resumed"
+    assert service.find("ticket-keys", where=lambda line: "remove it" in line["message"])
 
 
 @pytest.mark.parametrize(

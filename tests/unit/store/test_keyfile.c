@@ -215,14 +215,14 @@ static void all_of_the_secret_part_counts(void **state) {
 
 /* --- HAProxy ------------------------------------------------------------- */
 
-static const char lines[][128] = {
+static const char *const lines[] = {
     /* 48 bytes 'a', 'b', ..; 80 bytes 'e' */
     "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh",
     "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJi",
     "Y2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2Nj",
     "ZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRk",
-    "ZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZW"
-    "VlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWU=",
+    ("ZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZW"
+     "VlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWU="),
 };
 
 static char *lines_write(unsigned count, const char *end, char out[static 64]) {
@@ -263,7 +263,7 @@ static void haproxy_s_wrong_lines_are_told(void **state) {
          "/h': 2 keys, expected at least 3");
     load(&(char *){ lines_write(0, "\n", path) }, 1, KEYFILE_HAPROXY,
          "/h': 0 keys, expected at least 3");
-    static const struct {
+    const struct {
         const char *line;
         const char *error;
     } rows[] = {
