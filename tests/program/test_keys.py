@@ -546,3 +546,54 @@ def test_a_wiped_key_is_in_no_process(kept, house, guest, recorder, tmp_path):
     )
     assert time.monotonic() - since < 5
     assert visitor.visit(keep=False)["reason"] == "retired-ticket-key"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may read the processes' memory")
+def test_a_file_s_key_that_was_taken_out_is_in_no_process(house, guest, tmp_path):
+    """R39: its own bytes never stay, and ours that are derived from them go with it."""
+    if is_sanitized():
+        pytest.skip("a sanitizer holds memory back")
+    (first, one), (second, other) = key_file(tmp_path, "a"), key_file(tmp_path, "b", 48)
+    service = house(files=[first], demonstration=True)
+    guest(service).visit()
+
+    def needles(key):
+        ours = hmac.digest(b"reprise ticket key file v1", key[16:], "sha256")
+        return [key[16:48], key[-32:], ours]
+
+    def count(key):
+        return [sum(counts) for counts in zip(*count_in_memory(service, needles(key)))]
+
+    assert count(one)[:2] == [0, 0] and count(one)[2] >= 4
+    assert needles(one)[2] == ring_secret(service, one[:16])
+    service.config["ticket-keys"]["files"] = [second]
+    assert service.reload(service.config).returncode == 0
+    assert count(other)[:2] == [0, 0] and count(other)[2] >= 4
+    wait_until(lambda: f"nothing is left: {count(one)}", lambda: count(one) == [0, 0, 0], 5)
+    # The new workers were started before the new key was in the ring: they have it from there
+    # alone, once it is taken out again.
+    service.config["ticket-keys"]["files"] = [first]
+    assert service.reload(service.config).returncode == 0
+    wait_until(lambda: f"nothing is left: {count(other)}", lambda: count(other) == [0, 0, 0], 5)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may read the processes' memory")
+def test_the_state_key_is_where_it_is_needed_only(house, tmp_path):
+    """Its bytes nowhere; what is derived from them with the master, who starts keepers, and the
+    keeper; and not in the workers, of a reload either."""
+    if is_sanitized():
+        pytest.skip("a sanitizer holds memory back")
+    service = house(demonstration=True, **state_paths(tmp_path))
+    key = (tmp_path / "state.key").read_bytes()
+    ours = hmac.digest(b"reprise state file v1", key, "sha256")
+    aes = " aes " in Path("/proc/cpuinfo").read_text()  # else the library keeps it in another form
+    for _ in range(2):
+        pids = [service.pid, *service.processes()]
+        found = {pid: count_in_process(pid, [key, ours]) for pid in pids}
+        assert sum(counts[0] for counts in found.values()) == 0
+        holders = {pid for pid, counts in found.items() if counts[1]}
+        allowed = {pid for pid in pids if _has_open(pid, tmp_path / "state")}
+        assert len(allowed) == 2 and service.pid in allowed
+        assert holders == allowed if aes else holders <= allowed
+        assert service.ctl("reload").returncode == 0
+        wait_until("the old ones are gone", lambda: len(service.processes()) == 4)
