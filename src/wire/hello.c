@@ -48,6 +48,7 @@ enum {
     PSK_BINDER_MIN = 32, /* RFC 8446 4.2.11 */
 };
 
+#define VERSION_SSL30 0x0300
 #define VERSION_TLS12 0x0303
 #define SUITE_EMPTY_RENEGOTIATION_INFO_SCSV 0x00ff
 
@@ -471,6 +472,9 @@ size_t hello_drop_early_data(uint8_t *data, size_t len, size_t *missing) {
 }
 
 bool hello_offers_version(const struct hello *hello, uint16_t version) {
+    if (hello->legacy_version <= VERSION_SSL30) { /* RFC 8446 D.5, whatever else it says */
+        return false;
+    }
     if (hello->has_supported_versions) {
         return hello_list_has_u16(hello->supported_versions, version);
     }

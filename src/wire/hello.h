@@ -103,7 +103,8 @@ enum hello_status hello_scan(struct bytes stream, uint8_t *scratch, struct hello
 size_t hello_drop_early_data(uint8_t *data, size_t len, size_t *missing);
 
 /* True when the hello offers TLS `version` (0x0303, 0x0304): in supported_versions
- * when that extension is there, else by legacy_version (RFC 8446 4.2.1). */
+ * when that extension is there, else by legacy_version (RFC 8446 4.2.1). A hello of
+ * SSL 3.0 or older offers none (RFC 8446 D.5). */
 bool hello_offers_version(const struct hello *hello, uint16_t version);
 
 /* True when the hello has all the extensions that one of TLS 1.3 must have (RFC

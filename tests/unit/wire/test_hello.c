@@ -519,6 +519,10 @@ static void versions_are_those_of_the_extension(void **state) {
                            .supported_versions = BYTES("\3\4") };
     assert_false(hello_offers_version(&hello, 0x0303));
     assert_true(hello_offers_version(&hello, 0x0304));
+    hello.legacy_version = 0x0301;
+    assert_true(hello_offers_version(&hello, 0x0304));
+    hello.legacy_version = 0x0300; /* RFC 8446 D.5 */
+    assert_false(hello_offers_version(&hello, 0x0304));
 }
 
 static void versions_without_the_extension_end_at_tls12(void **state) {
