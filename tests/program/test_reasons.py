@@ -566,3 +566,88 @@ def test_hash_mismatch(resumption):
     seen, line = resumption.offer()
     assert seen.answer.psk_selected is None and seen.answer.cipher_suite == other
     assert line["reason"] == "hash-mismatch"
+
+
+# --- each part of the policy (R3) ---
+
+
+def _set(**directives):
+    def change(profile, _certs):
+        profile.update(conf.directives(**directives))
+
+    return change
+
+
+POLICY_PARTS = {
+    "server-names": _set(server_names=[WWW, "*.wild.example.com", "new.example.com"]),
+    "certificates": lambda profile, certs: profile.update(certificates=[certs.rsa.config()]),
+    "client-certificate": _set(client_certificate="request"),
+    "client-ca": lambda profile, certs: profile.update({"client-ca": str(certs.both_cas)}),
+    "client-crl": lambda profile, certs: profile.update({"client-crl": str(certs.crl_mallory)}),
+}
+# What a profile may change without a session's being worth less.
+NO_POLICY = {
+    "nothing": _set(),
+    "order of names": _set(server_names=["*.wild.example.com", WWW]),
+    "timeouts": _set(handshake_timeout="9s", idle_timeout="4m", cache_timeout="2h"),
+    "cache size": _set(cache_size=5000),
+    "strict-resume": _set(strict_resume=True),
+    "another name for ALPN": _set(alpn=["h2", "http/1.1"]),
+}
+
+
+def test_each_part_of_the_policy_has_a_case():
+    table = (TOP / "src/resume/policy_part.def").read_text()
+    parts = set(re.findall(r'^POLICY_PART\(\w+, "([a-z-]+)"\)', table, re.M))
+    assert parts - {"profile"} == set(POLICY_PARTS)  # another profile has its own reason
+
+
+@pytest.fixture
+def member(serve, certs, tmp_path):
+    """A terminator that asks for client certificates, and Alice's sessions of every kind."""
+    certs.both_cas = tmp_path / "both.pem"
+    certs.both_cas.write_bytes(certs.client_ca.file.read_bytes() + certs.second_ca.file.read_bytes())
+
+    def start(version, tickets):
+        service = serve(tickets=tickets, client_certificate="require",
+                        client_ca=certs.client_ca.file, client_crl=certs.crl_none)
+        context = make_context(certs.authority.file, version, service.key_log, cert=certs.alice)
+
+        def visit(session=None):
+            with TlsClient(context, service.address(), WWW, session) as client:
+                client.request()
+                kept = client.session
+                client.close()
+            return kept, service.connection(client)
+
+        return service, visit
+
+    return start
+
+
+@VERSIONS
+@KINDS
+@pytest.mark.parametrize("part", POLICY_PARTS)
+def test_policy_changed(version, tickets, part, member, certs):
+    """R3, R4, R6, R9: one part changes, and nothing from before resumes; it is told which."""
+    service, visit = member(version, tickets)
+    session, _ = visit()
+    assert visit(session)[1]["handshake"] == "resumed"
+    POLICY_PARTS[part](service.config["client-ssl-profiles"][0], certs)
+    assert service.reload().returncode == 0
+    session, line = visit(session)
+    assert line["handshake"] == "new"
+    assert line["reason"] == "policy-changed" and line["policy-part"] == part
+    assert visit(session)[1]["handshake"] == "resumed"
+
+
+@VERSIONS
+@KINDS
+@pytest.mark.parametrize("what", NO_POLICY)
+def test_what_binds_nothing_may_change(version, tickets, what, member, certs):
+    """R3: change nothing that counts, and everything resumes over the reload."""
+    service, visit = member(version, tickets)
+    session, _ = visit()
+    NO_POLICY[what](service.config["client-ssl-profiles"][0], certs)
+    assert service.reload().returncode == 0
+    assert visit(session)[1]["handshake"] == "resumed"

@@ -2,6 +2,8 @@
  * the next one looks up. */
 #include "resume/resume.h"
 
+#include <malloc.h>
+
 #include "ring.h"
 #include "session.h"
 
@@ -469,6 +471,34 @@ static void bad_tickets_lead_to_a_full_handshake(void **state) {
     }
 }
 
+/* R43: a million forged tickets, under a name that the ring knows and under others, leave
+ * nothing behind: not a byte of the heap, and not a place for a good one. */
+static void a_million_forged_tickets_leave_nothing(void **state) {
+    (void)state;
+    enum { FORGED = REPRISE_SANITIZED ? 50000 : 1000000 };
+    bench_start(RESUME_BY_PSK);
+    keep_and_offer();
+    assert_resumes(RESUME_BY_PSK);
+    static uint8_t forged[400];
+    const struct bytes good = bench.s.hello.psk_identity;
+    uint64_t rng = 3;
+    size_t heap = mallinfo2().uordblks;
+    for (unsigned n = 0; n < FORGED; n++) {
+        rng_fill(&rng, forged, 64);
+        if (n % 2 == 0) {
+            memcpy(forged, bench.ticket, KEYRING_NAME_LEN);
+        }
+        bench.s.hello.psk_identity = (struct bytes){ forged, sizeof(forged) };
+        resume_look_up(&bench.resume, &bench.stores, &bench.s.query, &bench.verdict);
+        assert_int_equal(bench.verdict.reason,
+                         n % 2 == 0 ? REASON_TICKET_DAMAGED : REASON_UNKNOWN_TICKET_KEY);
+    }
+    assert_true(REPRISE_SANITIZED || mallinfo2().uordblks == heap);
+    bench.s.hello.psk_identity = good;
+    assert_resumes(RESUME_BY_PSK);
+    bench_end();
+}
+
 /* A record that authenticates and can't be read: of another release, or of a leaked key. */
 static void sealed_nonsense_leads_to_a_full_handshake(void **state) {
     (void)state;
@@ -828,6 +858,7 @@ int main(void) {
         cmocka_unit_test(an_invalidated_chain_is_not_saved_by_renewal),
         cmocka_unit_test(with_authenticate_always_nothing_resumes),
         cmocka_unit_test(bad_tickets_lead_to_a_full_handshake),
+        cmocka_unit_test(a_million_forged_tickets_leave_nothing),
         cmocka_unit_test(sealed_nonsense_leads_to_a_full_handshake),
         cmocka_unit_test(a_spoilt_entry_leads_to_a_full_handshake),
         cmocka_unit_test(a_session_id_is_no_handle),
