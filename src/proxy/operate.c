@@ -135,8 +135,14 @@ int operate_invalidate(const struct generation *gen, const struct config_profile
     } else {
         rc = invalidate_name(s, profile, what, now_ms, err);
     }
-    if (rc == 0) {
-        log_operation(profile, "invalidate", what);
+    if (rc != 0) {
+        return -1;
     }
-    return rc;
+    log_operation(profile, "invalidate", what);
+    if (gen->config->ticket_key_files.count > 0 || gen->config->ticket_key_state_file) {
+        log_event(LOG_WARNING, "profile",
+                  "the ticket keys outlive a restart, and what was invalidated does not: end the "
+                  "keys as well before the service is stopped, see docs/KEYS.md");
+    }
+    return 0;
 }
