@@ -7,6 +7,7 @@ import pytest
 
 from lab.certs import Certificates
 from lab.clients import Target
+from lab.probing import Service
 from lab.recorder import Recorder
 from lab.terminator import Terminator
 
@@ -82,6 +83,14 @@ def terminator(request, tmp_path):
         for one in started:
             one.destroy()
         shutil.rmtree(socket_folder)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """The terminator that the conformance tests of a file share: see lab/probing.py."""
+    one = Service(tmp_path_factory.mktemp("conformance"))
+    yield one
+    one.stop()
 
 
 @pytest.fixture

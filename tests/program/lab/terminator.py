@@ -107,9 +107,10 @@ def socket_inode(local_port, remote_port):
 def worker_of(terminator, client):
     """The PID of the worker that serves a client (a connected socket, or what has one)."""
     sock = getattr(client, "sock", client)
-    inode = socket_inode(sock.getpeername()[1], sock.getsockname()[1])
 
     def look():
+        # Not before it is accepted has it a number of its own.
+        inode = socket_inode(sock.getpeername()[1], sock.getsockname()[1])
         for pid in children(terminator.pid):
             try:
                 for number in list_files(pid):
