@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 
 #define ACCEPT_BATCH 64
 #define HOUSEKEEPING_NS (NS_PER_S)
+#define KEYS_WAIT_NS (2 * NS_PER_S) /* the keeper looks once a second */
 #define SEALED_BYTES (WORKER_RECEIVE_BYTES + 32768)
 
 static void accept_stop(struct worker *worker) {
@@ -186,6 +188,17 @@ static int signals_init(struct worker *worker) {
     return worker->signals.fd >= 0 ? loop_add(&worker->loop, &worker->signals, EPOLLIN, true) : -1;
 }
 
+/* The keeper may be writing the ring at this moment, and a worker that has no copy from
+ * before would resume nobody. One that was never finished is not waited for: the next
+ * keeper repairs it. */
+static void keys_wait(struct sealer *sealer) {
+    const struct timespec pause = { .tv_nsec = (long)NS_PER_MS };
+    uint64_t end_ns = clock_mono_ns() + KEYS_WAIT_NS;
+    while (!sealer_ready(sealer) && clock_mono_ns() < end_ns) {
+        nanosleep(&pause, NULL);
+    }
+}
+
 static int worker_init(struct worker *worker, const struct worker_start *start, struct err *err) {
     worker->gen = start->gen;
     worker->shared = start->shared;
@@ -204,6 +217,7 @@ static int worker_init(struct worker *worker, const struct worker_start *start, 
     if (!worker->tls.resume.sealer) {
         return -1;
     }
+    keys_wait(worker->tls.resume.sealer);
     if (!worker->receive || !worker->plain || !worker->tls.io.out || !worker->pools ||
         !worker->tls.resume.scratch || tls_worker_init(&worker->tls) != 0) {
         return err_set(err, "no memory for a worker");

@@ -5,6 +5,7 @@ import os
 import pwd
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from lab.terminator import (
     binary,
     is_running,
     is_sanitized,
+    list_files,
     process_field,
     run,
     worker_of,
@@ -775,6 +777,32 @@ def test_rotation_under_load_loses_no_resumption(house, visitor):
         crowd.wait_for(10)
     assert crowd.failures == []
     assert crowd.resumed == crowd.visits
+
+
+def test_new_workers_wait_for_keys_that_are_being_written(house, visitor):
+    """A worker that starts in the middle of a rotation resumes from its first connection on.
+    The ring is left as by a keeper that was stopped there; within a second it is repaired."""
+    service = house(tickets=True, service={"log": {"rate": 0}})
+    with Crowd([visitor(service, version) for version in ("1.2", "1.3") * 2]) as crowd:
+        for _ in range(3):
+            _begin_to_write_the_ring(service)
+            assert service.reload().returncode == 0
+            crowd.wait_for(20)
+    assert crowd.failures == []
+    assert crowd.resumed == crowd.visits
+
+
+def _begin_to_write_the_ring(service):
+    """Makes the ring's generation odd (store/keyring.c: the second number)."""
+    for number in list_files(service.pid):
+        path = f"/proc/{service.pid}/fd/{number}"
+        if "reprise-keyring" in os.readlink(path):
+            with open(path, "r+b", buffering=0) as ring:
+                generation = struct.unpack("QQ", ring.read(16))[1]
+                ring.seek(8)
+                ring.write(struct.pack("Q", generation | 1))
+            return
+    raise AssertionError("the master has no key ring")
 
 
 def test_rotation_goes_on_after_a_reload(house, visitor):
