@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Applies what a secret mapping needs; each mapping needs it anew. */
@@ -19,6 +21,23 @@ static int shm_protect_secret(void *base, size_t len, struct err *err) {
     return 0;
 }
 
+/* Maps shm->fd, and closes it when that fails. */
+static int shm_map(struct shm *shm, const char *name, bool secret, struct err *err) {
+    void *base =
+        mmap(NULL, shm->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, shm->fd, 0);
+    if (base == MAP_FAILED) {
+        err_set_errno(err, errno, "cannot map shared memory '%s' of %zu bytes", name, shm->len);
+        shm_close(shm);
+        return -1;
+    }
+    shm->base = base;
+    if (secret && shm_protect_secret(base, shm->len, err) != 0) {
+        shm_close(shm);
+        return -1;
+    }
+    return 0;
+}
+
 int shm_create(struct shm *shm, const char *name, size_t len, bool secret, struct err *err) {
     *shm = (struct shm){ .fd = -1, .len = len };
     shm->fd = memfd_create(name, MFD_CLOEXEC);
@@ -27,21 +46,20 @@ int shm_create(struct shm *shm, const char *name, size_t len, bool secret, struc
     }
     if (ftruncate(shm->fd, (off_t)len) != 0) {
         err_set_errno(err, errno, "cannot size shared memory '%s' to %zu bytes", name, len);
-        goto fail;
+        shm_close(shm);
+        return -1;
     }
-    void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, shm->fd, 0);
-    if (base == MAP_FAILED) {
-        err_set_errno(err, errno, "cannot map shared memory '%s' of %zu bytes", name, len);
-        goto fail;
+    return shm_map(shm, name, secret, err);
+}
+
+int shm_adopt(struct shm *shm, int fd, size_t len, bool secret, struct err *err) {
+    struct stat st;
+    *shm = (struct shm){ .fd = fd, .len = len };
+    if (len == 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size != len) {
+        shm_close(shm);
+        return err_set(err, "shared memory that was handed over is not of %zu bytes", len);
     }
-    shm->base = base;
-    if (secret && shm_protect_secret(base, len, err) != 0) {
-        goto fail;
-    }
-    return 0;
-fail:
-    shm_close(shm);
-    return -1;
+    return shm_map(shm, "handed over", secret, err);
 }
 
 void shm_close(struct shm *shm) {

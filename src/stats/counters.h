@@ -24,6 +24,10 @@ struct counters {
 
 const char *counter_name(enum counter counter);
 
+/* Changes with the counters and reasons that there are, and their order: two programs
+ * that have the same number can count into the same memory. */
+uint64_t counters_layout(void);
+
 static inline void counter_add(struct counters *row, enum counter counter, uint64_t n) {
     /* One writer at a time but for the moments of a reload: a lost add would be
      * seen, so it is atomic. */

@@ -190,16 +190,24 @@ int cache_init(struct cache *cache, struct cache_size size, struct err *err) {
     return 0;
 }
 
+uint64_t cache_layout_id(void) {
+    return CACHE_MAGIC;
+}
+
+bool cache_has_size(const struct cache *cache, struct cache_size size) {
+    struct layout l = cache_layout(size);
+    return cache->sessions == size.sessions && cache->shards == l.shards &&
+           cache->buckets == l.buckets && cache->ring_grains == l.ring_grains &&
+           cache->data_bytes == l.data_bytes;
+}
+
 bool cache_is_sound(const struct cache *cache, size_t len) {
     if (len < CACHE_HEAD_BYTES || cache->magic != CACHE_MAGIC || cache->sessions < 1 ||
         cache->sessions > CACHE_SESSIONS_MAX || cache_room_bytes(cache) > CACHE_BYTES_MAX) {
         return false;
     }
     struct cache_size size = { cache->sessions, cache_room_bytes(cache) };
-    struct layout l = cache_layout(size);
-    return cache->shards == l.shards && cache->buckets == l.buckets &&
-           cache->ring_grains == l.ring_grains && cache->data_bytes == l.data_bytes &&
-           cache_layout_bytes(size) <= len;
+    return cache_has_size(cache, size) && cache_layout_bytes(size) <= len;
 }
 
 uint32_t cache_capacity(const struct cache *cache) {

@@ -101,6 +101,12 @@ int cache_init(struct cache *cache, struct cache_size size, struct err *err);
  * memory that another program made. */
 bool cache_is_sound(const struct cache *cache, size_t len);
 
+/* Changes with the meaning of a cache's bytes. */
+uint64_t cache_layout_id(void);
+
+/* Whether it was laid out as one of that size would be. */
+bool cache_has_size(const struct cache *cache, struct cache_size size);
+
 /* The number of sessions that it was laid out for. */
 uint32_t cache_capacity(const struct cache *cache);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define RESTORE_GRACE_S 60 /* what a NEXT may be late for its turn after a restart */
-#define KEYRING_MAGIC 0x52505253524e4732ull
+#define KEYRING_MAGIC 0x52505253524e4732ull /* changes with the layout */
 
 struct keyring {
     uint64_t magic;
@@ -21,6 +21,10 @@ struct keyring {
 
 size_t keyring_bytes(void) {
     return sizeof(struct keyring);
+}
+
+uint64_t keyring_layout(void) {
+    return KEYRING_MAGIC;
 }
 
 static void write_begin(struct keyring *ring) {

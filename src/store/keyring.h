@@ -82,6 +82,10 @@ struct keyring_snapshot {
 /* Bytes of shared memory to provide. */
 size_t keyring_bytes(void);
 
+/* Changes with the meaning of these bytes: a program that has another number can't take
+ * the ring over. */
+uint64_t keyring_layout(void);
+
 /* keyring_lay_out and keyring_use_own. */
 void keyring_init(struct keyring *ring, uint64_t now_s);
 

@@ -60,6 +60,44 @@ static void a_region_is_zeroed_and_shared(void **state) {
     shm_close(&shm);
 }
 
+/* As another program does it that was given the descriptor. */
+static void an_adopted_region_is_the_same_memory(void **state) {
+    (void)state;
+    struct shm made;
+    struct shm adopted;
+    struct err err = { 0 };
+    assert_int_equal(shm_create(&made, "keys", 5000, true, &err), 0);
+    ((uint8_t *)made.base)[4999] = 7;
+    assert_int_equal(shm_adopt(&adopted, dup(made.fd), 5000, true, &err), 0);
+    assert_ptr_not_equal(adopted.base, made.base);
+    assert_int_equal(((const uint8_t *)adopted.base)[4999], 7);
+    /* R39: its mapping needs both anew. */
+    assert_int_equal(mapping_has_flag(adopted.base, " lo"), MLOCK_WORKS);
+    assert_true(mapping_has_flag(adopted.base, " dd"));
+    shm_close(&made);
+    ((uint8_t *)adopted.base)[0] = 9;
+    shm_close(&adopted);
+}
+
+static void adopt_refuses_another_size_and_closes(void **state) {
+    (void)state;
+    static const size_t sizes[] = { 0, 4095, 4097, SIZE_MAX };
+    struct shm made;
+    struct err err = { 0 };
+    assert_int_equal(shm_create(&made, "region", 4096, false, &err), 0);
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        struct shm shm;
+        int fd = dup(made.fd);
+        err_clear(&err);
+        assert_int_equal(shm_adopt(&shm, fd, sizes[i], false, &err), -1);
+        assert_true(err.set);
+        assert_int_equal(shm.fd, -1);
+        assert_null(shm.base);
+        assert_int_equal(close(fd), -1);
+    }
+    shm_close(&made);
+}
+
 static void close_may_be_repeated(void **state) {
     (void)state;
     struct shm shm;
@@ -160,6 +198,8 @@ int main(void) {
         cmocka_unit_test(create_refuses_a_size_that_cannot_be),
         cmocka_unit_test(create_refuses_a_secret_that_cannot_be_locked),
         cmocka_unit_test(a_region_is_zeroed_and_shared),
+        cmocka_unit_test(an_adopted_region_is_the_same_memory),
+        cmocka_unit_test(adopt_refuses_another_size_and_closes),
         cmocka_unit_test(close_may_be_repeated),
         cmocka_unit_test(a_secret_region_is_locked_and_left_out_of_dumps),
         cmocka_unit_test(a_read_only_region_takes_no_store),
