@@ -169,6 +169,31 @@ static int control_bind(int fd, const struct sockaddr_un *addr, struct err *err)
     return 0;
 }
 
+struct control *control_adopt(int fd, const char *path, struct loop *loop, control_handler *handler,
+                              void *arg, struct err *err) {
+    struct control *control = calloc(1, sizeof(*control));
+    char *copy = strdup(path);
+    if (!control || !copy) {
+        err_set(err, "no memory for the control socket");
+        goto fail;
+    }
+    *control = (struct control){ .io = { .fd = fd, .on_event = control_on_event },
+                                 .path = copy,
+                                 .client = -1,
+                                 .handler = handler,
+                                 .arg = arg };
+    if (loop_add(loop, &control->io, EPOLLIN, true) != 0) {
+        err_set_errno(err, errno, "cannot watch the control socket");
+        goto fail;
+    }
+    return control;
+fail:
+    close(fd);
+    free(copy);
+    free(control);
+    return NULL;
+}
+
 struct control *control_open(const char *path, struct loop *loop, control_handler *handler,
                              void *arg, struct err *err) {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -178,47 +203,45 @@ struct control *control_open(const char *path, struct loop *loop, control_handle
         return NULL;
     }
     memcpy(addr.sun_path, path, strlen(path) + 1);
-    struct control *control = calloc(1, sizeof(*control));
-    char *copy = strdup(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (!control || !copy || fd < 0) {
+    if (fd < 0) {
         err_set_errno(err, errno, "cannot create the control socket");
-        goto fail;
+        return NULL;
     }
-    *control = (struct control){ .io = { .fd = fd, .on_event = control_on_event },
-                                 .path = copy,
-                                 .client = -1,
-                                 .handler = handler,
-                                 .arg = arg };
     if (make_folder(path, err) != 0 || control_bind(fd, &addr, err) != 0) {
-        goto fail;
-    }
-    if (loop_add(loop, &control->io, EPOLLIN, true) != 0) {
-        err_set_errno(err, errno, "cannot watch the control socket");
-        goto fail;
-    }
-    return control;
-fail:
-    if (fd >= 0) {
         close(fd);
+        return NULL;
     }
-    free(copy);
-    free(control);
-    return NULL;
+    return control_adopt(fd, path, loop, handler, arg, err);
+}
+
+const char *control_path(const struct control *control, int *fd) {
+    *fd = control->io.fd;
+    return control->path;
+}
+
+void control_release(struct control *control) {
+    close(control->io.fd);
+    control->io.fd = -1;
 }
 
 void control_close(struct control *control) {
-    if (control) {
+    if (!control) {
+        return;
+    }
+    if (control->io.fd >= 0) {
         unlink(control->path);
         close(control->io.fd);
-        free(control->path);
-        free(control);
     }
+    free(control->path);
+    free(control);
 }
 
 void control_close_in_child(struct control *control) {
     if (control) {
-        close(control->io.fd);
+        if (control->io.fd >= 0) {
+            close(control->io.fd);
+        }
         if (control->client >= 0) {
             close(control->client);
         }

@@ -36,7 +36,18 @@ typedef int control_handler(void *arg, const struct control_request *request, FI
 struct control *control_open(const char *path, struct loop *loop, control_handler *handler,
                              void *arg, struct err *err);
 
-/* Removes the socket's file and frees; null is allowed. */
+/* The same with a socket that listens there already: `fd`, taken over in every case. */
+struct control *control_adopt(int fd, const char *path, struct loop *loop, control_handler *handler,
+                              void *arg, struct err *err);
+
+/* Its path, borrowed, and its descriptor, to be handed to another program. */
+const char *control_path(const struct control *control, int *fd);
+
+/* Listens no more and leaves the socket's file to who listens there now. The request that
+ * is being served is answered. */
+void control_release(struct control *control);
+
+/* Removes the socket's file, unless it was released, and frees; null is allowed. */
 void control_close(struct control *control);
 
 /* In a child process: closes the descriptor and leaves the file alone. */

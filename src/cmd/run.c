@@ -16,6 +16,8 @@
 #include "config/config.h"
 #include "keeper/keeper.h"
 #include "proxy/master.h"
+#include "proxy/takeover.h"
+#include "proxy/upgrade.h"
 #include "tls/selfsigned.h"
 
 #define PATH_TEXT_MAX 4096
@@ -24,6 +26,9 @@
 struct run {
     const char *file; /* null: the built-in configuration */
     struct control *control;
+    struct takeover *takeover; /* borrowed, until the master is the service; null: a plain start */
+    char program[PATH_TEXT_MAX];
+    char **again; /* owned: path and arguments to start the program anew with */
 };
 
 static const char built_in[] = "client-ssl-profiles:\n"
@@ -108,6 +113,18 @@ static void run_in_child(void *arg) {
     control_close_in_child(run->control);
 }
 
+static const char *run_control(void *arg, int *fd) {
+    const struct run *run = arg;
+    return run->control ? control_path(run->control, fd) : NULL;
+}
+
+static void run_control_gone(void *arg) {
+    const struct run *run = arg;
+    if (run->control) {
+        control_release(run->control);
+    }
+}
+
 static void print_welcome(void) {
     printf(
         "\n"
@@ -141,6 +158,19 @@ static int run_options(int argc, char **argv, struct run *run) {
     return optind == argc ? CMD_OK : cmd_wrong_usage("run", "unexpected '%s'", argv[optind]);
 }
 
+/* What an upgrade starts: the path that this program came from, and its arguments. */
+static int note_program(struct run *run, int argc, char **argv, struct err *err) {
+    static char command[] = "run";
+    run->again = calloc((size_t)argc + 2, sizeof(*run->again));
+    if (!run->again) {
+        return err_set(err, "no memory for the program's arguments");
+    }
+    run->again[0] = run->program;
+    run->again[1] = command;
+    memcpy(run->again + 2, argv + 1, ((size_t)argc - 1) * sizeof(*argv));
+    return upgrade_find_program(run->program, sizeof(run->program), err);
+}
+
 /* The usual place is one that a first try can do without: another instance may
  * be there. */
 static int open_control(struct run *run, struct master *master, struct err *err) {
@@ -149,7 +179,10 @@ static int open_control(struct run *run, struct master *master, struct err *err)
     if (!path) {
         return 0;
     }
-    run->control = control_open(path, master_loop(master), serve_command, master, err);
+    int fd = run->takeover ? takeover_control(run->takeover, path) : -1;
+    run->control = fd >= 0
+                       ? control_adopt(fd, path, master_loop(master), serve_command, master, err)
+                       : control_open(path, master_loop(master), serve_command, master, err);
     if (!run->control && config_default_control_socket(usual, sizeof(usual)) == 0 &&
         strcmp(path, usual) == 0) {
         log_event(LOG_WARNING, "control", "no control socket: %s", err->text);
@@ -159,6 +192,34 @@ static int open_control(struct run *run, struct master *master, struct err *err)
     return run->control ? 0 : -1;
 }
 
+/* A start that failed; in an upgrade the old service may have been told instead. */
+static int run_failed(const struct err *err) {
+    if (err->set) {
+        fprintf(stderr, "reprise: %s\n", err->text);
+    }
+    return CMD_FAILED;
+}
+
+/* All is there: opens the control socket and, in an upgrade, becomes the service. */
+static void run_ready(struct run *run, struct master *master, struct err *err) {
+    bool upgrade = run->takeover != NULL;
+    int rc = open_control(run, master, err);
+    if (rc != 0 && upgrade) {
+        takeover_refuse(run->takeover, err->text);
+    }
+    rc = rc == 0 ? master_take_over(master, err) : rc;
+    run->takeover = NULL;
+    if (rc != 0) {
+        log_event(LOG_ERROR, "control", "%s", err->text);
+        if (upgrade) {
+            run_control_gone(run); /* its file is the old service's */
+        }
+        kill(getpid(), SIGTERM); /* blocked: the loop takes it and ends all in order */
+    } else if (!run->file && !upgrade) {
+        print_welcome();
+    }
+}
+
 int cmd_run(int argc, char **argv) {
     static struct run run; /* reachable for as long as the process runs */
     struct err err = { 0 };
@@ -166,22 +227,24 @@ int cmd_run(int argc, char **argv) {
     if (usage != CMD_OK) {
         return usage;
     }
-    const struct master_options options = {
-        .load = run_load, .keeper = run_keeper, .in_child = run_in_child, .arg = &run
-    };
+    if (takeover_begin(&run.takeover, &err) != 0 || note_program(&run, argc, argv, &err) != 0) {
+        return run_failed(&err);
+    }
+    const struct master_options options = { .load = run_load,
+                                            .keeper = run_keeper,
+                                            .in_child = run_in_child,
+                                            .control = run_control,
+                                            .control_gone = run_control_gone,
+                                            .arg = &run,
+                                            .program = run.again,
+                                            .takeover = run.takeover };
     struct master *master = master_start(&options, &err);
     if (!master) {
-        fprintf(stderr, "reprise: %s\n", err.text);
-        return CMD_FAILED;
+        return run_failed(&err);
     }
-    if (open_control(&run, master, &err) != 0) {
-        log_event(LOG_ERROR, "control", "%s", err.text);
-        kill(getpid(), SIGTERM); /* blocked: the loop takes it and ends all in order */
-    }
-    if (!run.file) {
-        print_welcome();
-    }
+    run_ready(&run, master, &err);
     int rc = master_run(master);
     control_close(run.control);
+    free(run.again);
     return rc == 0 && !err.set ? CMD_OK : CMD_FAILED;
 }

@@ -72,6 +72,19 @@ static int serve_reload(struct master *master, const struct control_request *req
     return 0;
 }
 
+static int serve_upgrade(struct master *master, const struct control_request *request, FILE *out,
+                         struct err *err) {
+    pid_t pid;
+    if (master_upgrade(master, &pid, err) != 0) {
+        return -1;
+    }
+    fprintf(out,
+            request->json ? "{\"upgraded\":true,\"pid\":%d}\n"
+                          : "upgraded, process %d is the service now\n",
+            (int)pid);
+    return 0;
+}
+
 int serve_command(void *arg, const struct control_request *request, FILE *out, struct err *err) {
     static const struct {
         const char *verb;

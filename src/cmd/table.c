@@ -68,7 +68,9 @@ const struct cmd cmd_table[] = {
           "sessions, from a cache that the service keeps or from tickets that they keep "
           "themselves.\n"
           "SIGHUP reads the configuration again: session cache and ticket keys stay, "
-          "connections go on, and a wrong file changes nothing. SIGTERM lets connections "
+          "connections go on, and a wrong file changes nothing. SIGUSR2 starts the program anew "
+          "from "
+          "its file and hands the service over to it, with the same care. SIGTERM lets connections "
           "finish, for drain-timeout at most, and ends.",
       .options = run_options,
       .examples = run_examples,

@@ -215,10 +215,6 @@ static struct cache_size wanted_size(const struct config_profile *p) {
     return (struct cache_size){ p->cache_size, (uint64_t)p->cache_memory_mb << 20 };
 }
 
-static bool same_size(struct cache_size a, struct cache_size b) {
-    return a.sessions == b.sessions && a.bytes == b.bytes;
-}
-
 static void cache_region_release(struct cache_region *region) {
     if (!region || --region->users > 0) {
         return;
@@ -247,7 +243,7 @@ static bool cache_region_fits(const struct cache_region *region, const struct co
         const struct config_profile *p = &config->profiles[i];
         if (wants_cache(p)) {
             const struct cache_slot *slot = cache_region_find(region, p->name);
-            if (!slot || !same_size(slot->size, wanted_size(p))) {
+            if (!slot || !cache_has_size(slot->cache, wanted_size(p))) {
                 return false;
             }
             wanted++;
@@ -279,10 +275,9 @@ static int cache_region_fill(struct cache_region *region, const struct config *c
         }
         struct cache_slot *slot = &region->slots[region->count++];
         slot->profile = strdup(p->name);
-        slot->size = wanted_size(p);
         slot->cache = (struct cache *)((char *)region->shm.base + at);
-        at += cache_room(slot->size);
-        if (!slot->profile || cache_init(slot->cache, slot->size, err) != 0) {
+        at += cache_room(wanted_size(p));
+        if (!slot->profile || cache_init(slot->cache, wanted_size(p), err) != 0) {
             return err_set(err, "no memory for a session cache");
         }
         const struct cache_slot *before = cache_region_find(old, p->name);
@@ -359,6 +354,16 @@ struct cache_term *generation_cache_terms(const struct generation *gen, size_t *
 
 /* --- switches ------------------------------------------------------------ */
 
+/* By the name that is in them: of a generation of another program nothing else is known. */
+static const struct switches *switches_find(const struct generation *gen, const char *profile) {
+    for (size_t i = 0; i < gen->switch_count; i++) {
+        if (strcmp(gen->switches[i].profile, profile) == 0) {
+            return &gen->switches[i];
+        }
+    }
+    return NULL;
+}
+
 /* The tick boxes stand as the file has them; what was invalidated stays so. */
 static int switches_build(struct generation *gen, const struct generation *old, struct err *err) {
     const struct config *config = gen->config;
@@ -367,14 +372,14 @@ static int switches_build(struct generation *gen, const struct generation *old, 
         return -1;
     }
     gen->switches = gen->switches_shm.base;
+    gen->switch_count = config->profile_count;
     for (size_t i = 0; i < config->profile_count; i++) {
         const struct config_profile *p = &config->profiles[i];
         switches_init(&gen->switches[i], p->name, p->session_cache && wants_cache(p),
                       p->session_tickets);
-        const struct config_profile *before =
-            old ? config_find_profile(old->config, p->name) : NULL;
+        const struct switches *before = old ? switches_find(old, p->name) : NULL;
         if (before) {
-            switches_inherit(&gen->switches[i], &old->switches[before - old->config->profiles]);
+            switches_inherit(&gen->switches[i], before);
         }
     }
     return 0;

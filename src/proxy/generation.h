@@ -59,13 +59,12 @@ struct cache_region {
     unsigned users;
     size_t count;
     struct cache_slot {
-        char *profile; /* owned name */
-        struct cache_size size;
+        char *profile;       /* owned name */
         struct cache *cache; /* within the region */
     } * slots;               /* owned */
 };
 
-/* What outlives generations. Made once by the master. */
+/* What outlives generations, and upgrades. Each region has a row in shared.def. */
 struct shared {
     struct shm replay_shm;
     struct replay *replay; /* within it; null until a profile has single-use-tickets */
@@ -86,6 +85,7 @@ struct generation {
     struct cache **profile_caches; /* owned; by profile: its cache in the region, or null */
     struct shm switches_shm;
     struct switches *switches; /* within it; by profile */
+    size_t switch_count;
     struct backend_state backends;
     size_t *pool_first_member;  /* owned; by pool: its members' place in backends */
     struct config_address demo; /* where the demonstration backend listens; text borrowed from

@@ -16,12 +16,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "net/address.h"
 #include "proxy/demo.h"
 #include "proxy/generation.h"
 #include "proxy/keys.h"
 #include "proxy/privilege.h"
+#include "proxy/shared.h"
 #include "proxy/status.h"
+#include "proxy/upgrade.h"
 #include "proxy/worker.h"
 
 #define READY_TIMEOUT_NS (20 * NS_PER_S)
@@ -72,6 +75,10 @@ struct master {
     bool restart_keeper;
     bool restart_demo;
     bool stopping;
+    bool told_to_end;          /* by a signal; a second one ends at once */
+    struct takeover *takeover; /* owned: until this master is the service; null afterwards */
+    struct upgrade upgrade;    /* to another program */
+    bool handed_over;          /* that one is the service now */
     struct outputs outputs;
     int demo_fd; /* owned; -1: none */
     int self_fd; /* owned: this program's file, to run the demonstration from */
@@ -152,6 +159,8 @@ static void child_begin(struct master *m, enum role role) {
     if (role != ROLE_KEEPER) {
         keys_drop(&m->keys);
     }
+    takeover_close_in_child(m->takeover);
+    upgrade_end(&m->upgrade);
     if (m->options.in_child) {
         m->options.in_child(m->options.arg);
     }
@@ -308,14 +317,18 @@ static void process_end_now(struct process *p) {
     p->pid = 0;
 }
 
-/* The keeper takes its times from the configuration: on a reload another takes
- * over. Never two at once. A keeper that can't be started is tried again. */
-static void keeper_start_anew(struct master *m) {
+static void keeper_end(struct master *m) {
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         if (m->processes[i].pid != 0 && m->processes[i].role == ROLE_KEEPER) {
             process_end_now(&m->processes[i]);
         }
     }
+}
+
+/* The keeper takes its times from the configuration: on a reload another takes
+ * over. Never two at once. A keeper that can't be started is tried again. */
+static void keeper_start_anew(struct master *m) {
+    keeper_end(m);
     keys_settle(&m->keys, m->gen->config, m->shared.keyring, clock_wall_ms() / MS_PER_S);
     m->restart_keeper = !process_start(m, ROLE_KEEPER, 0, NULL);
     if (m->restart_keeper) {
@@ -388,6 +401,7 @@ static void log_ready(const struct master *m) {
     log_text(&line, "level", "info");
     log_u64(&line, "generation", m->gen->number);
     log_u64(&line, "workers", m->gen->config->workers);
+    log_u64(&line, "pid", (uint64_t)getpid());
     log_write(&line);
 }
 
@@ -433,29 +447,6 @@ static void force_set(struct master *m, const struct force *force) {
              force->gen && force->gen->config->log_format == LOG_FORMAT_JSON);
 }
 
-/* Made when the first profile asks for it, and kept: only what stands in it is known
- * to have been used. */
-static int replay_settle(struct shared *shared, const struct config *config, struct err *err) {
-    bool wanted = false;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        wanted |= config->profiles[i].single_use_tickets;
-    }
-    if (shared->replay && replay_capacity(shared->replay) != config->replay_tickets) {
-        log_event(LOG_WARNING, "replay-register",
-                  "replay-register takes effect at the next start only");
-    }
-    if (!wanted || shared->replay) {
-        return 0;
-    }
-    if (shm_create(&shared->replay_shm, "reprise-replay",
-                   replay_layout_bytes(config->replay_tickets), false, err) != 0) {
-        return -1;
-    }
-    shared->replay = shared->replay_shm.base;
-    replay_init(shared->replay, config->replay_tickets, clock_wall_ms());
-    return 0;
-}
-
 /* Builds what `config` (taken over) comes to. */
 static int force_build(struct master *m, struct config *config, struct force *out,
                        struct err *err) {
@@ -463,7 +454,7 @@ static int force_build(struct master *m, struct config *config, struct force *ou
         config->workers = WORKERS_MAX;
     }
     if (privilege_find(config->user, &out->user, err) != 0 || demo_open(m, config, err) != 0 ||
-        replay_settle(&m->shared, config, err) != 0 ||
+        shared_settle_replay(&m->shared, config, m->takeover, err) != 0 ||
         keys_load(&out->keys, config, out->user.uid, false, err) != 0) {
         config_free(config);
         return -1;
@@ -511,12 +502,16 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     m->old = before.gen;
     m->old_outputs = before.outputs;
     m->old_keys = before.keys;
-    if (!before.gen) { /* no ticket is sealed under a key that is not the one wanted (R34) */
+    /* No ticket is sealed under a key that is not the one wanted (R34). In an upgrade the
+     * ring is still another keeper's, unless it had to be made anew. */
+    if (!before.gen || keyring_is_bare(m->shared.keyring)) {
         keys_settle(&m->keys, config, m->shared.keyring, clock_wall_ms() / MS_PER_S);
     }
     int rc = workers_start(m, err);
     if (rc == 0) {
-        keeper_start_anew(m);
+        if (!m->takeover) { /* the old service's keeper is still at work */
+            keeper_start_anew(m);
+        }
         demo_settle(m);
     }
     m->old = NULL;
@@ -535,7 +530,9 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         workers_end(m, before.gen->number, SIGTERM,
                     before.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
         handover_wait(before.gen);
-        log_in_force(m, before.gen);
+        if (!m->takeover) {
+            log_in_force(m, before.gen);
+        }
         generation_free(before.gen, now.gen);
         outputs_close(&before.outputs);
         keys_drop(&before.keys);
@@ -543,12 +540,34 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     return 0;
 }
 
-int master_reload(struct master *master, struct err *err) {
-    if (master->stopping) {
+/* Whether a reload or an upgrade may begin. */
+static int may_change(const struct master *m, struct err *err) {
+    if (m->handed_over) {
+        return err_set(err, "another process is the service");
+    }
+    if (m->stopping) {
         return err_set(err, "the service is ending");
     }
-    struct config *config = master->options.load(master->options.arg, err);
-    int rc = config ? master_apply(master, config, err) : -1;
+    return m->upgrade.pid == 0 ? 0 : err_set(err, "an upgrade is under way");
+}
+
+static void notify_reloading(void) {
+    notify_tell("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ns() / 1000);
+}
+
+static int reload_run(struct master *m, struct err *err) {
+    if (may_change(m, err) != 0) {
+        return -1;
+    }
+    notify_reloading();
+    struct config *config = m->options.load(m->options.arg, err);
+    int rc = config ? master_apply(m, config, err) : -1;
+    notify_tell("READY=1");
+    return rc;
+}
+
+int master_reload(struct master *master, struct err *err) {
+    int rc = reload_run(master, err);
     if (rc == 0) {
         log_event(LOG_INFO, "reload", "configuration %u in force", master->gen->number);
     } else {
@@ -667,17 +686,19 @@ static void reap(struct master *m) {
         struct process *p = process_find(m, pid);
         if (p) {
             process_ended(m, p, status);
+        } else if (pid == m->upgrade.pid) {
+            m->upgrade.ended = true;
+            m->upgrade.status = status;
         }
     }
     stop_go_on(m);
 }
 
-static void master_stop(struct master *m) {
-    bool again = m->stopping;
+/* No new connections; those that are finish, or end at once. */
+static void service_end(struct master *m, bool at_once) {
     uint64_t grace_ns = m->gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS;
     m->stopping = true;
-    log_event(LOG_INFO, "stop", again ? "ending at once" : "draining");
-    for (size_t i = 0; i < m->gen->listener_count && !again; i++) {
+    for (size_t i = 0; i < m->gen->listener_count; i++) {
         struct listener *l = &m->gen->listeners[i];
         for (size_t s = 0; s < l->socket_count; s++) {
             close(l->sockets[s]);
@@ -687,9 +708,19 @@ static void master_stop(struct master *m) {
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         struct process *p = &m->processes[i];
         if (p->pid != 0 && p->role == ROLE_WORKER) {
-            process_end(p, again ? SIGKILL : SIGTERM, grace_ns);
+            process_end(p, at_once ? SIGKILL : SIGTERM, grace_ns);
         }
     }
+}
+
+static void master_stop(struct master *m) {
+    bool again = m->told_to_end;
+    m->told_to_end = true;
+    log_event(LOG_INFO, "stop", again ? "ending at once" : "draining");
+    if (!m->handed_over) {
+        notify_tell("STOPPING=1");
+    }
+    service_end(m, again);
     stop_go_on(m);
 }
 
@@ -705,6 +736,12 @@ static void signal_on_event(struct loop_io *io, uint32_t events) {
         case SIGHUP: {
             struct err err = { 0 };
             master_reload(m, &err); /* logs how it went */
+            break;
+        }
+        case SIGUSR2: {
+            struct err err = { 0 };
+            pid_t pid;
+            master_upgrade(m, &pid, &err); /* logs how it went */
             break;
         }
         default:
@@ -737,6 +774,88 @@ static void tick_on_timer(struct loop_timer *timer) {
     loop_timer_set(&m->loop, timer, now_ns + NS_PER_S);
 }
 
+/* --- upgrade ------------------------------------------------------------- */
+
+/* What goes on as ever while the new program starts. */
+static bool upgrade_meanwhile(void *arg) {
+    struct master *m = arg;
+    m->loop.now_ns = clock_mono_ns();
+    signal_on_event(&m->signals, EPOLLIN);
+    tick_on_timer(&m->timer);
+    return !m->stopping;
+}
+
+/* The moment from which the new program is the service. */
+static int upgrade_commit(struct master *m, struct err *err) {
+    keeper_end(m); /* never two */
+    if (upgrade_go(&m->upgrade, err) != 0) {
+        keeper_start_anew(m);
+        return -1;
+    }
+    m->handed_over = true;
+    m->options.control_gone(m->options.arg);
+    notify_tell("READY=1\nMAINPID=%d", (int)m->upgrade.pid);
+    service_end(m, false);
+    handover_wait(m->gen);
+    upgrade_end(&m->upgrade);
+    return 0;
+}
+
+static int upgrade_run(struct master *m, struct err *err) {
+    struct upgrade_gift gift = { .gen = m->gen, .shared = &m->shared };
+    const struct upgrade_meanwhile meanwhile = { upgrade_meanwhile, m, m->signals.fd };
+    gift.control_path = m->options.control(m->options.arg, &gift.control_fd);
+    if (upgrade_start(&m->upgrade, m->options.program, err) != 0 ||
+        upgrade_converse(&m->upgrade, &gift, &meanwhile, err) != 0) {
+        return -1;
+    }
+    return upgrade_commit(m, err);
+}
+
+int master_upgrade(struct master *master, pid_t *pid, struct err *err) {
+    int rc = may_change(master, err);
+    if (rc == 0) {
+        log_event(LOG_INFO, "upgrade", "starting %s", master->options.program[0]);
+        notify_reloading();
+        rc = upgrade_run(master, err);
+        if (rc != 0) {
+            upgrade_cancel(&master->upgrade);
+            master->upgrade.pid = 0;
+            notify_tell("READY=1");
+        }
+    }
+    if (rc != 0) {
+        log_event(LOG_ERROR, "upgrade", "%s; this program goes on", err->text);
+        return -1;
+    }
+    *pid = master->upgrade.pid;
+    log_event(LOG_INFO, "upgrade", "process %d is the service; connections of this one finish",
+              (int)*pid);
+    stop_go_on(master);
+    return 0;
+}
+
+int master_take_over(struct master *master, struct err *err) {
+    struct takeover *takeover = master->takeover;
+    bool alone = false;
+    if (!takeover) {
+        return 0;
+    }
+    if (takeover_ready(takeover, &alone, err) != 0) {
+        return -1;
+    }
+    if (alone) {
+        /* The old keeper was told to end as well, but may not have ended yet. */
+        log_event(LOG_WARNING, "upgrade", "the running service has ended without a word");
+        master->restart_keeper = true;
+    } else {
+        keeper_start_anew(master);
+    }
+    master->takeover = NULL; /* not before: the keeper closes what is in there */
+    takeover_end(takeover);
+    return 0;
+}
+
 /* --- status -------------------------------------------------------------- */
 
 void master_write_status(struct master *master, FILE *out, bool json) {
@@ -750,18 +869,6 @@ void master_write_status(struct master *master, FILE *out, bool json) {
 }
 
 /* --- start and end ------------------------------------------------------- */
-
-static int shared_init(struct shared *shared, struct err *err) {
-    if (shm_create(&shared->keyring_shm, "reprise-keyring", keyring_bytes(), true, err) != 0 ||
-        shm_create(&shared->counters_shm, "reprise-counters", WORKERS_MAX * sizeof(struct counters),
-                   false, err) != 0) {
-        return -1;
-    }
-    shared->keyring = shared->keyring_shm.base;
-    shared->counters = shared->counters_shm.base;
-    keyring_lay_out(shared->keyring, clock_wall_ms() / MS_PER_S);
-    return 0;
-}
 
 static void limits_set(void) {
     struct rlimit limit;
@@ -786,6 +893,7 @@ static int signals_init(struct master *m, struct err *err) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_SETMASK, &set, NULL) != 0) {
         return err_set_errno(err, errno, "cannot block signals");
@@ -805,12 +913,36 @@ static void master_fini(struct master *m) {
     log_open(STDERR_FILENO, false);
     outputs_close(&m->outputs);
     free(m->demo_address.text);
-    shm_close(&m->shared.counters_shm);
-    shm_close(&m->shared.replay_shm);
-    if (m->shared.keyring) {
-        crypto_wipe(m->shared.keyring, keyring_bytes());
+    /* Not the keys of a service that goes on. */
+    shared_fini(&m->shared, !m->takeover && !m->handed_over);
+    takeover_free(m->takeover);
+    m->takeover = NULL;
+}
+
+/* Undoes a start that failed. In an upgrade clients may be with the workers already:
+ * those are told to end by the end of this process, and finish first. */
+static void start_undo(struct master *m, struct err *err) {
+    bool told = m->takeover && takeover_refuse(m->takeover, err->text);
+    for (size_t i = 0; i < PROCESSES_MAX && !told; i++) {
+        if (m->processes[i].pid != 0) {
+            kill(m->processes[i].pid, SIGKILL);
+            waitpid(m->processes[i].pid, NULL, 0);
+        }
     }
-    shm_close(&m->shared.keyring_shm);
+    master_fini(m);
+    if (told) {
+        err_clear(err);
+    }
+}
+
+/* All that the first generation needs to be built. */
+static int master_init(struct master *m, struct err *err) {
+    if (loop_init(&m->loop, err) != 0 || signals_init(m, err) != 0 ||
+        shared_init(&m->shared, m->takeover, err) != 0) {
+        return -1;
+    }
+    m->gen = m->takeover ? takeover_generation(m->takeover, err) : NULL;
+    return m->takeover && !m->gen ? -1 : 0;
 }
 
 struct master *master_start(const struct master_options *options, struct err *err) {
@@ -818,29 +950,20 @@ struct master *master_start(const struct master_options *options, struct err *er
     *m = (struct master){ .options = *options,
                           .outputs = no_outputs,
                           .old_outputs = no_outputs,
-                          .demo_fd = -1,
-                          .shared = {
-                              .keyring_shm.fd = -1, .counters_shm.fd = -1, .replay_shm.fd = -1 } };
+                          .takeover = options->takeover,
+                          .upgrade.channel = -1,
+                          .demo_fd = -1 };
+    shared_clear(&m->shared);
     m->timer.on_timer = tick_on_timer;
     limits_set();
     m->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     struct config *config = options->load(options->arg, err);
-    if (!config) {
-        return NULL;
-    }
-    if (loop_init(&m->loop, err) != 0 || signals_init(m, err) != 0 ||
-        shared_init(&m->shared, err) != 0) {
+    if (config && master_init(m, err) != 0) {
         config_free(config);
-        return NULL;
+        config = NULL;
     }
-    if (master_apply(m, config, err) != 0) {
-        for (size_t i = 0; i < PROCESSES_MAX; i++) {
-            if (m->processes[i].pid != 0) {
-                kill(m->processes[i].pid, SIGKILL);
-                waitpid(m->processes[i].pid, NULL, 0);
-            }
-        }
-        master_fini(m);
+    if (!config || master_apply(m, config, err) != 0) {
+        start_undo(m, err);
         return NULL;
     }
     loop_timer_set(&m->loop, &m->timer, m->loop.now_ns + NS_PER_S);
@@ -848,7 +971,10 @@ struct master *master_start(const struct master_options *options, struct err *er
 }
 
 int master_run(struct master *master) {
-    log_in_force(master, NULL); /* the control socket is open by now, too */
+    if (!master->takeover) {        /* it is the service */
+        log_in_force(master, NULL); /* the control socket is open by now, too */
+        notify_tell("READY=1");
+    }
     int rc = loop_run(&master->loop);
     log_event(LOG_INFO, "end", "all processes have ended");
     master_fini(master);

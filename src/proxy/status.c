@@ -46,7 +46,7 @@ static void write_cache_json(const char *separator, const struct cache_slot *slo
             ",\"bytes\":%" PRIu64 ",\"capacity_bytes\":%" PRIu64 ",\"lookups\":%" PRIu64
             ",\"hits\":%" PRIu64 ",\"evicted\":%" PRIu64 ",\"evicted_age_s\":%" PRIu64
             ",\"expired\":%" PRIu64 ",\"busy\":%" PRIu64 ",\"repaired\":%" PRIu64 "}",
-            separator, slot->profile, s->entries, slot->size.sessions, s->bytes,
+            separator, slot->profile, s->entries, cache_capacity(slot->cache), s->bytes,
             cache_room_bytes(slot->cache), s->lookups, s->hits, s->evicted, s->evicted_age_s,
             s->expired, s->busy, s->repaired);
 }
@@ -59,8 +59,8 @@ static void write_cache_text(const struct cache_slot *slot, const struct cache_s
             "cache %s: %" PRIu64 " of %" PRIu32 " sessions in %" PRIu64 " of %" PRIu64
             " bytes, %" PRIu64 " look-ups, %" PRIu64 " hits, %" PRIu64 " expired, %" PRIu64
             " evicted",
-            slot->profile, s->entries, slot->size.sessions, s->bytes, cache_room_bytes(slot->cache),
-            s->lookups, s->hits, s->expired, s->evicted);
+            slot->profile, s->entries, cache_capacity(slot->cache), s->bytes,
+            cache_room_bytes(slot->cache), s->lookups, s->hits, s->expired, s->evicted);
     if (s->evicted > 0) {
         fprintf(out, " at an age of %" PRIu64 " s", s->evicted_age_s);
     }

@@ -45,6 +45,10 @@ void replay_init(struct replay *replay, uint32_t tickets, uint64_t now_ms) {
     crypto_random(replay->hash_key, sizeof(replay->hash_key));
 }
 
+uint64_t replay_layout(void) {
+    return REPLAY_MAGIC;
+}
+
 bool replay_is_sound(const struct replay *replay, size_t len) {
     return len >= sizeof(*replay) && replay->magic == REPLAY_MAGIC &&
            replay->tickets >= REPLAY_TICKETS_MIN && replay->tickets <= REPLAY_TICKETS_MAX &&

@@ -42,6 +42,9 @@ size_t replay_layout_bytes(uint32_t tickets);
 /* Lays one out in zeroed shared memory, aligned to 64. Master only. */
 void replay_init(struct replay *replay, uint32_t tickets, uint64_t now_ms);
 
+/* Changes with the meaning of these bytes. */
+uint64_t replay_layout(void);
+
 /* Whether what lies there, `len` bytes, is a register of this program's layout. For
  * memory that another program made. */
 bool replay_is_sound(const struct replay *replay, size_t len);

@@ -4,6 +4,12 @@
 #include <assert.h>
 #include <string.h>
 
+#define SWITCHES_MAGIC 0x5250525357495431ull /* changes with the layout */
+
+uint64_t switches_layout(void) {
+    return SWITCHES_MAGIC;
+}
+
 void switches_init(struct switches *s, const char *profile, bool session_cache,
                    bool session_tickets) {
     size_t len = strlen(profile);

@@ -33,6 +33,9 @@ struct switches {
     struct switches_name names[SWITCHES_NAMES];
 };
 
+/* Changes with the meaning of these bytes. */
+uint64_t switches_layout(void);
+
 /* Fills zeroed memory. `profile` has at most SWITCHES_PROFILE_MAX bytes. Master. */
 void switches_init(struct switches *s, const char *profile, bool session_cache,
                    bool session_tickets);

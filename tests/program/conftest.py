@@ -61,12 +61,12 @@ def terminator(request, tmp_path):
     # Not below tmp_path: the name of a Unix socket may have 107 bytes.
     socket_folder = tempfile.mkdtemp(prefix="reprise-")
 
-    def start(config, wait=True):
+    def start(config, wait=True, program=None):
         number = len(started)
         folder = tmp_path / f"terminator{number}"
         folder.mkdir()
         sockets = tempfile.mkdtemp(dir=socket_folder)
-        started.append(Terminator(folder, sockets, config))
+        started.append(Terminator(folder, sockets, config, program))
         return started[-1].start(wait)
 
     yield start
@@ -75,7 +75,7 @@ def terminator(request, tmp_path):
         for one in started:
             if failed:
                 print(f"--- log of {one.folder.name} ---\n{one.text()[-8000:]}")
-            elif one.process.poll() is None:
+            elif one.running:
                 one.stop()
             else:
                 one.check_log()

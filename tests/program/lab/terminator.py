@@ -133,9 +133,12 @@ class Terminator:
 
     folder      its own folder: configuration, log, key log of the clients
     key_log     a file for the clients' key logs; what is in there must not be in the log
+    program     what is started: the program under test, unless told
+    process     the master that was started here; pid is that of the service, which is
+                another one after an upgrade
     """
 
-    def __init__(self, folder, socket_folder, config):
+    def __init__(self, folder, socket_folder, config, program=None):
         self.folder = folder
         self.config = copy.deepcopy(config)
         self.config.setdefault("control-socket", str(Path(socket_folder) / "control.sock"))
@@ -144,7 +147,9 @@ class Terminator:
         self.log_file = folder / "log"
         self.key_log = folder / "clients.keylog"
         self.key_log.touch()
+        self.program = program or binary()
         self.process = None
+        self._heir = None  # the master after an upgrade: no child of ours
         self._events = []
         self._read_to = 0
         self._secrets = []
@@ -162,7 +167,7 @@ class Terminator:
         self.write_config()
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [binary(), "run", "-c", self.file],
+                [self.program, "run", "-c", self.file],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -174,13 +179,21 @@ class Terminator:
 
     @property
     def pid(self):
-        return self.process.pid
+        return self._heir or self.process.pid
+
+    @property
+    def running(self):
+        return is_running(self._heir) if self._heir else self.process.poll() is None
 
     def signal(self, number):
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     def wait_exit(self, timeout_s=None):
-        """Waits for the end of the master; its exit status."""
+        """Waits for the end of the service, and of the master that was started here; its
+        exit status. That of a master after an upgrade is nobody's to know."""
+        wait_until(
+            lambda: f"it ends:\n{self.text()[-4000:]}", lambda: not self.running, timeout_s
+        )
         try:
             return self.process.wait(timeout_s or DEADLINE_S)
         except subprocess.TimeoutExpired:
@@ -192,18 +205,28 @@ class Terminator:
         status = self.wait_exit()
         self.check_log()
         assert status == 0, f"exit status {status}:\n{self.text()[-4000:]}"
+        if self._heir:
+            assert self.find("end")[-1]["message"] == "all processes have ended"
 
     def destroy(self):
         """Ends whatever of it still runs."""
         if self.process is None:
             return
-        left = [*children(self.pid), self.pid] if self.process.poll() is None else []
-        for pid in left:
+        ready = {int(line["pid"]) for line in self.find("ready") if "pid" in line}
+        masters = [pid for pid in {self.process.pid, *ready} if self._is_mine(pid)]
+        for pid in [*masters, *(child for pid in masters for child in children(pid))]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
+
+    def _is_mine(self, pid):
+        """A number in the log may be another process's by now."""
+        try:
+            return str(self.file).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
 
     # --- its log ---
 
@@ -243,7 +266,7 @@ class Terminator:
 
         def look():
             found = self.find(event, where, since, **fields)
-            if len(found) < count and self.process.poll() is not None:
+            if len(found) < count and not self.running:
                 raise AssertionError(
                     f"no {event} {fields}; it ended with {self.process.poll()}:\n"
                     + self.text()[-4000:]
@@ -313,3 +336,20 @@ class Terminator:
         """Writes a configuration and has it loaded with `reprise ctl reload`."""
         self.write_config(config)
         return self.ctl("reload")
+
+    def upgrade(self):
+        """`reprise ctl upgrade`; when that is done the new master is `pid`."""
+        since = len(self.events)
+        done = self.ctl("upgrade")
+        if done.returncode == 0:
+            self.follow(since)
+        return done
+
+    def follow(self, since):
+        """Waits for the master of an upgrade that began after log line `since`."""
+
+        def look():
+            return [line for line in self.find("ready", since=since) if line["pid"] != str(self.pid)]
+
+        wait_until(lambda: f"another master:\n{self.text()[-4000:]}", look)
+        self._heir = int(look()[0]["pid"])
