@@ -21,7 +21,7 @@ from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
 from lab.terminator import list_files
 from lab.tlswire import PRE_SHARED_KEY
-from test_process import Visitor
+from lab.visitors import Visitor
 
 TOP = Path(__file__).resolve().parents[2]
 WWW = "www.example.com"

@@ -112,6 +112,34 @@ def assert_untouched(service, guest, processes, done=None):
 # --- what survives ---
 
 
+def test_what_was_invalidated_stays_so(house, visitor, program):
+    service = house(tickets=True)
+    guest = visitor(service)
+    guest.visit()
+    assert service.ctl("profile", "web", "invalidate", "all").returncode == 0
+    program.replace()
+    upgrade(service)
+    assert not guest.visit()
+    assert service.connection(guest.last)["reason"] == "invalidated"
+    assert guest.visit()
+
+
+@VERSIONS
+def test_used_tickets_stay_used(version, house, visitor, program):
+    """R29: the replay register goes along."""
+    service = house(tickets=True, single_use_tickets=True)
+    guest = visitor(service, version)
+    guest.visit()
+    old = guest.session
+    assert guest.visit()
+    program.replace()
+    upgrade(service)
+    assert guest.visit(), "the ticket that was not used"
+    guest.session = old
+    assert not guest.visit()
+    assert service.connection(guest.last)["reason"] == "already-used"
+
+
 @VERSIONS
 @KINDS
 def test_sessions_survive_an_upgrade(version, tickets, house, visitor, program):
