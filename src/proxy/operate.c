@@ -62,6 +62,12 @@ int operate_switch(const struct generation *gen, const struct config_profile *pr
         return err_set(err, "'%s' is not a switch, expected on or off", state);
     }
     if (strcmp(box, "session-tickets") == 0) {
+        if (on && profile->ticket_timeout_s > gen->config->ticket_key_decrypt_s) {
+            return err_set(err,
+                           "tickets of profile '%s' would outlive their keys: its ticket-timeout "
+                           "is longer than decrypt-for",
+                           profile->name);
+        }
         atomic_store(&s->session_tickets, on);
     } else if (strcmp(box, "session-cache") != 0) {
         return err_set(

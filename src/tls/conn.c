@@ -499,10 +499,74 @@ static char *copy_name(struct bytes name) {
     return copy;
 }
 
+/* What is settled before the session is looked at: version and application protocol. */
+static enum tls_status start_negotiate(struct tls_conn *conn, const struct hello *hello,
+                                       uint16_t *protocol, uint8_t *alert) {
+    const struct policy *policy = &conn->profile->policy;
+    bool alpn_refused = false;
+    *protocol = policy_select_version(policy, hello);
+    if (*protocol == 0) {
+        /* RFC 7507 3 leaves the choice; a client that fell back is told that it should not. */
+        bool fallback = hello_offers_cipher(hello, SSL3_CK_FALLBACK_SCSV & 0xffff);
+        return start_refuse(conn, alert,
+                            fallback ? SSL_AD_INAPPROPRIATE_FALLBACK : SSL_AD_PROTOCOL_VERSION,
+                            "no common protocol version");
+    }
+    if (*protocol == POLICY_TLS13 && !hello_is_complete13(hello)) {
+        return start_refuse(conn, alert, SSL_AD_MISSING_EXTENSION, "missing extension");
+    }
+    conn->unpatched = is_unpatched(hello, *protocol);
+    if (conn->unpatched &&
+        conn->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT) {
+        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
+                            "client without secure renegotiation");
+    }
+    if (*protocol == POLICY_TLS12 && hello->has_empty_point_formats) { /* RFC 8422 5.1.2 */
+        return start_refuse(conn, alert, SSL_AD_DECODE_ERROR, "empty list of point formats");
+    }
+    conn->alpn = policy_select_alpn(policy, hello, &alpn_refused);
+    return alpn_refused ? start_refuse(conn, alert, SSL_AD_NO_APPLICATION_PROTOCOL,
+                                       "no common application protocol")
+                        : TLS_DONE;
+}
+
+/* A session of the cache goes by its ID, which a later fatal alert takes away. */
+static void conn_note_id(struct tls_conn *conn, const struct hello *hello) {
+    const uint8_t *id = conn->verdict.offered == RESUME_BY_SESSION_ID     ? hello->session_id.data
+                        : conn->verdict.offered == RESUME_BY_PSK_STATEFUL ? hello->psk_identity.data
+                                                                          : NULL;
+    if (id && conn->verdict.action == RESUME_ACTION_RESUME) {
+        memcpy(conn->id, id, CACHE_ID_LEN);
+        conn->has_id = true;
+    }
+}
+
+static enum tls_status start_decide(struct tls_conn *conn, const struct tls_start *start,
+                                    uint16_t protocol, uint8_t *alert) {
+    struct resume_query query = {
+        .hello = start->hello,
+        .policy = &conn->profile->policy,
+        .protocol = protocol,
+        .server_name = conn_server_name(conn),
+        .alpn = conn->alpn,
+        .now_ms = conn->worker->now_ms,
+    };
+    resume_look_up(&conn->worker->resume, &start->stores, &query, &conn->verdict);
+    conn->decided = true;
+    if (conn->verdict.action == RESUME_ACTION_ABORT) {
+        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
+                            "session with extended master secret offered without it");
+    }
+    conn_note_id(conn, start->hello);
+    return conn_make_ssl(conn, start->hello, protocol) == TLS_DONE
+               ? TLS_DONE
+               : start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
+}
+
 enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
                                const struct tls_start *start, uint8_t *alert) {
-    const struct policy *policy = &start->profile->policy;
-    bool keeps = policy_keeps_sessions(policy);
+    bool keeps = policy_keeps_sessions(&start->profile->policy);
+    uint16_t protocol;
     *conn = (struct tls_conn){ .worker = worker,
                                .profile = start->profile,
                                .cache = keeps ? start->stores.own : NULL,
@@ -511,58 +575,9 @@ enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
     if (start->server_name.len > 0 && !conn->server_name) {
         return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
     }
-    uint16_t protocol = policy_select_version(policy, start->hello);
-    if (protocol == 0) {
-        /* RFC 7507 3 leaves the choice; a client that fell back is told that it should not. */
-        bool fallback = hello_offers_cipher(start->hello, SSL3_CK_FALLBACK_SCSV & 0xffff);
-        return start_refuse(conn, alert,
-                            fallback ? SSL_AD_INAPPROPRIATE_FALLBACK : SSL_AD_PROTOCOL_VERSION,
-                            "no common protocol version");
-    }
-    if (protocol == POLICY_TLS13 && !hello_is_complete13(start->hello)) {
-        return start_refuse(conn, alert, SSL_AD_MISSING_EXTENSION, "missing extension");
-    }
-    conn->unpatched = is_unpatched(start->hello, protocol);
-    if (conn->unpatched &&
-        start->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT) {
-        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
-                            "client without secure renegotiation");
-    }
-    if (protocol == POLICY_TLS12 && start->hello->has_empty_point_formats) { /* RFC 8422 5.1.2 */
-        return start_refuse(conn, alert, SSL_AD_DECODE_ERROR, "empty list of point formats");
-    }
-    bool alpn_refused = false;
-    conn->alpn = policy_select_alpn(policy, start->hello, &alpn_refused);
-    if (alpn_refused) {
-        return start_refuse(conn, alert, SSL_AD_NO_APPLICATION_PROTOCOL,
-                            "no common application protocol");
-    }
-    struct resume_query query = {
-        .hello = start->hello,
-        .policy = policy,
-        .protocol = protocol,
-        .server_name = conn_server_name(conn),
-        .alpn = conn->alpn,
-        .now_ms = worker->now_ms,
-    };
-    resume_look_up(&worker->resume, &start->stores, &query, &conn->verdict);
-    conn->decided = true;
-    if (conn->verdict.action == RESUME_ACTION_ABORT) {
-        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
-                            "session with extended master secret offered without it");
-    }
-    if (query.by == RESUME_BY_SESSION_ID && conn->verdict.action == RESUME_ACTION_RESUME) {
-        memcpy(conn->id, start->hello->session_id.data, CACHE_ID_LEN);
-        conn->has_id = true;
-    }
-    if (query.by == RESUME_BY_PSK_STATEFUL && conn->verdict.action == RESUME_ACTION_RESUME) {
-        memcpy(conn->id, start->hello->psk_identity.data, CACHE_ID_LEN);
-        conn->has_id = true;
-    }
-    if (conn_make_ssl(conn, start->hello, protocol) != TLS_DONE) {
-        return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
-    }
-    return TLS_DONE;
+    return start_negotiate(conn, start->hello, &protocol, alert) == TLS_DONE
+               ? start_decide(conn, start, protocol, alert)
+               : TLS_FAILED;
 }
 
 /* --- running ------------------------------------------------------------- */

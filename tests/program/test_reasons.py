@@ -335,15 +335,18 @@ def test_tick_boxes_at_run_time(version, serve, visitor):
         (["web", "invalidate", "*.example.com"], "is not a server name"),
         (["web", "invalidate", 300 * "a"], "is not a server name"),
         (["small", "session-cache", "on"], "its cache-size is 0"),
+        (["small", "session-tickets", "on"], "would outlive their keys"),
     ],
 )
 def test_ctl_profile_tells_what_is_wrong(args, told, terminator, backends, certs):
     profiles = [
         conf.profile(certs.ecdsa),
         conf.profile(certs.ecdsa, name="small", default=False, cache_size=0,
-                     server_names=["other.example.com"]),
+                     ticket_timeout="2h", server_names=["other.example.com"]),
     ]
-    service = terminator(conf.service(profiles, conf.pool(backends(Backend(http)))))
+    keys = {"decrypt-for": "1h"}
+    service = terminator(
+        conf.service(profiles, conf.pool(backends(Backend(http))), ticket_keys=keys))
     done = service.ctl("profile", *args)
     assert done.returncode == 1
     assert told in done.stderr
