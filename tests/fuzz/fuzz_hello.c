@@ -114,9 +114,24 @@ static void refragment(const struct hello *hello, struct bytes joined) {
     check_fragments(hello, message, message.len);
 }
 
+/* What is left of early data's records has none of them. */
+static void check_drop(struct bytes stream) {
+    uint8_t *copy = malloc(stream.len ? stream.len : 1);
+    size_t missing = 0;
+    require(copy != NULL);
+    if (stream.len > 0) {
+        memcpy(copy, stream.data, stream.len);
+    }
+    size_t left = hello_drop_early_data(copy, stream.len, &missing);
+    require(left <= stream.len && missing <= WIRE_RECORD_CIPHER_MAX);
+    require(hello_drop_early_data(copy, left, &missing) == left && missing == 0);
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     struct bytes stream = { data, len };
     fuzz_body(stream);
+    check_drop(stream);
 
     uint8_t *scratch = malloc(WIRE_HELLO_MAX);
     require(scratch);

@@ -703,6 +703,22 @@ def test_early_data_before_a_retry(service):
         client.finish13().echo().close()
 
 
+def test_early_data_after_a_retry(service):
+    """RFC 8446 4.1.2: the second hello has no early data; what comes does not decrypt."""
+    first = hello13(shares=()).put(42, b"")
+    first.extensions.append((raw.PRE_SHARED_KEY, psk()))
+    with service.client() as client:
+        client.hello, client.transcript = first, first.message()
+        client.send(raw.record(HANDSHAKE, first.message(), 0x0301) + garbage(16384))
+        assert client.read_hello13().is_retry
+        client.retry()
+        client.hello = hello13(session_id=first.session_id, random=first.random)
+        client.send_message(client.hello.message())
+        client.read_flight13()
+        client.send(garbage(64))
+        assert client.read_end() == fatal("bad_record_mac")
+
+
 def test_early_data_where_none_may_be(service):
     """Not offered, after the second hello, within Finished, in TLS 1.2, endless."""
     hello = hello13()
