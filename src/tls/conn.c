@@ -360,9 +360,42 @@ static void allow_long_hello(struct tls_conn *conn, const struct hello *hello) {
     }
 }
 
+/* Extensions that the library reads and this server does not do. It must pass over
+ * what it does not do (RFC 8446 4.1.2), but the library refuses malformed ones, and
+ * QUIC's in any form. */
+static bool is_foreign_extension(uint16_t type) {
+    return type == TLSEXT_TYPE_cert_compression || type == TLSEXT_TYPE_delegated_credential ||
+           type == TLSEXT_TYPE_quic_transport_parameters || type == TLSEXT_TYPE_next_proto_neg;
+}
+
+/* Has the library read the extensions from a copy in which foreign ones have a type
+ * that nobody knows. The handshake's hash is of the message itself. The view is the
+ * library's own variable, const to callbacks only, and it reads on from there; did
+ * it not, it would refuse as before. */
+static void hide_foreign_extensions(const SSL_CLIENT_HELLO *hello) {
+    static uint8_t copy[UINT16_MAX];
+    bool found = false;
+    struct cursor c = cursor_of((struct bytes){ hello->extensions, hello->extensions_len });
+    while (cursor_left(&c) > 0) {
+        size_t at = (size_t)(c.at - hello->extensions);
+        if (is_foreign_extension(cursor_u16(&c))) {
+            if (!found) {
+                memcpy(copy, hello->extensions, hello->extensions_len);
+            }
+            found = true;
+            copy[at] = copy[at + 1] = UINT8_MAX;
+        }
+        (void)cursor_vec16(&c);
+    }
+    if (found) {
+        ((SSL_CLIENT_HELLO *)(uintptr_t)hello)->extensions = copy;
+    }
+}
+
 /* Called when a hello has been read, before anything is done about it. */
 static enum ssl_select_cert_result_t hello_read(const SSL_CLIENT_HELLO *hello) {
     const SSL_CTX *ctx = SSL_get_SSL_CTX(hello->ssl);
+    hide_foreign_extensions(hello);
     SSL_set_max_cert_list(hello->ssl, SSL_CTX_get_max_cert_list(ctx));
     SSL_set_verify(hello->ssl, SSL_CTX_get_verify_mode(ctx), NULL);
     return ssl_select_cert_success;
@@ -489,6 +522,37 @@ static enum tls_status start_refuse(struct tls_conn *conn, uint8_t *alert, uint8
     return TLS_FAILED;
 }
 
+/* The alert for a hello that is not fit for the version that would be spoken (0: none
+ * would), or 0. */
+static uint8_t hello_alert(const struct policy *policy, const struct hello *hello,
+                           uint16_t protocol, const char **why) {
+    if (protocol == 0) {
+        *why = "no common protocol version";
+        /* RFC 7507 3 leaves the choice; a client that fell back is told that it should not. */
+        return hello_offers_cipher(hello, SSL3_CK_FALLBACK_SCSV & 0xffff)
+                   ? SSL_AD_INAPPROPRIATE_FALLBACK
+                   : SSL_AD_PROTOCOL_VERSION;
+    }
+    if (protocol == POLICY_TLS13 && !hello_is_complete13(hello)) {
+        *why = "missing extension";
+        return SSL_AD_MISSING_EXTENSION;
+    }
+    if (protocol == POLICY_TLS13 && hello->has_bad_ticket_request) {
+        *why = "malformed ticket request";
+        return SSL_AD_DECODE_ERROR;
+    }
+    if (protocol == POLICY_TLS12 && hello->has_empty_point_formats) { /* RFC 8422 5.1.2 */
+        *why = "empty list of point formats";
+        return SSL_AD_DECODE_ERROR;
+    }
+    if (policy->profile->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT &&
+        is_unpatched(hello, protocol)) {
+        *why = "client without secure renegotiation";
+        return SSL_AD_HANDSHAKE_FAILURE;
+    }
+    return 0;
+}
+
 /* The name as a C string, or null for the empty one or without memory. */
 static char *copy_name(struct bytes name) {
     char *copy = name.len > 0 ? malloc(name.len + 1) : NULL;
@@ -503,26 +567,13 @@ static char *copy_name(struct bytes name) {
 static enum tls_status start_negotiate(struct tls_conn *conn, const struct hello *hello,
                                        uint16_t *protocol, uint8_t *alert) {
     const struct policy *policy = &conn->profile->policy;
+    const char *why = NULL;
     bool alpn_refused = false;
     *protocol = policy_select_version(policy, hello);
-    if (*protocol == 0) {
-        /* RFC 7507 3 leaves the choice; a client that fell back is told that it should not. */
-        bool fallback = hello_offers_cipher(hello, SSL3_CK_FALLBACK_SCSV & 0xffff);
-        return start_refuse(conn, alert,
-                            fallback ? SSL_AD_INAPPROPRIATE_FALLBACK : SSL_AD_PROTOCOL_VERSION,
-                            "no common protocol version");
-    }
-    if (*protocol == POLICY_TLS13 && !hello_is_complete13(hello)) {
-        return start_refuse(conn, alert, SSL_AD_MISSING_EXTENSION, "missing extension");
-    }
     conn->unpatched = is_unpatched(hello, *protocol);
-    if (conn->unpatched &&
-        conn->profile->config->secure_renegotiation == SECURE_RENEG_REQUIRE_STRICT) {
-        return start_refuse(conn, alert, SSL_AD_HANDSHAKE_FAILURE,
-                            "client without secure renegotiation");
-    }
-    if (*protocol == POLICY_TLS12 && hello->has_empty_point_formats) { /* RFC 8422 5.1.2 */
-        return start_refuse(conn, alert, SSL_AD_DECODE_ERROR, "empty list of point formats");
+    uint8_t code = hello_alert(policy, hello, *protocol, &why);
+    if (code != 0) {
+        return start_refuse(conn, alert, code, why);
     }
     conn->alpn = policy_select_alpn(policy, hello, &alpn_refused);
     return alpn_refused ? start_refuse(conn, alert, SSL_AD_NO_APPLICATION_PROTOCOL,

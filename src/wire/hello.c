@@ -72,6 +72,11 @@ static bool extension_set_add(struct extension_set *set, uint16_t type) {
  * that refuses it. What it leaves unread, and a cursor that failed, are a
  * decode_error that parse_extension finds. */
 
+static uint8_t skip_value(struct cursor *c) {
+    (void)cursor_take(c, cursor_left(c));
+    return ALERT_NONE;
+}
+
 /* RFC 6066 3: ASCII. Control characters are in no name, and would be in our log. */
 static bool is_host_name(struct bytes name) {
     for (size_t i = 0; i < name.len; i++) {
@@ -191,14 +196,13 @@ static uint8_t parse_pre_shared_key(struct cursor *c, struct hello *out) {
 
 /* RFC 9149 3. */
 static uint8_t parse_ticket_request(struct cursor *c, struct hello *out) {
+    out->has_bad_ticket_request = cursor_left(c) != 2;
+    if (out->has_bad_ticket_request) {
+        return skip_value(c);
+    }
     out->has_ticket_request = true;
     out->tickets_new = cursor_u8(c);
     out->tickets_resumed = cursor_u8(c);
-    return ALERT_NONE;
-}
-
-static uint8_t skip_value(struct cursor *c) {
-    (void)cursor_take(c, cursor_left(c));
     return ALERT_NONE;
 }
 

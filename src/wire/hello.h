@@ -62,7 +62,8 @@ struct hello {
     struct bytes renegotiation_info; /* its renegotiated_connection: empty in a first hello */
     bool offers_scsv;                /* TLS_EMPTY_RENEGOTIATION_INFO_SCSV, RFC 5746 3.3 */
 
-    bool has_ticket_request; /* RFC 9149: how many tickets the client would like */
+    bool has_ticket_request;     /* RFC 9149: how many tickets the client would like */
+    bool has_bad_ticket_request; /* malformed; means nothing in TLS 1.2 */
     uint8_t tickets_new;
     uint8_t tickets_resumed;
 

@@ -316,8 +316,9 @@ HELLOS = [
     ("extension twice, TLS 1.3", twice(0xFFFE, b"", hello13), "illegal_parameter", "8446 4.2"),
     ("known one twice", twice(35, b""), "illegal_parameter", "RFC 5246 7.4.1.4"),
     ("unknown ones", lambda: put13(0x0A0A, b"\0" * 300)().put(0xFFFF, b""), "ServerHello", "4.2"),
-    ("QUIC's parameters", put13(57, b""), "unsupported_extension", "RFC 9001 8.2"),
-    ("QUIC's parameters, TLS 1.2", put12(57, b""), "unsupported_extension", "RFC 9001 8.2"),
+    ("ticket request: empty", put13(58, b""), "decode_error", "RFC 9149 3"),
+    ("ticket request: of three", put13(58, b"\1\1\1"), "decode_error", "RFC 9149 3"),
+    ("ticket request: empty, TLS 1.2", put12(58, b""), "ServerHello", "RFC 9149 1: TLS 1.3's"),
     # supported_groups and shares
     ("groups: empty value", put12(10, b""), "decode_error", "RFC 8422 5.1.1"),
     ("groups: empty list", put12(10, b"\0\0"), "decode_error", "RFC 8422 5.1.1"),
@@ -559,7 +560,7 @@ def test_hellos_with_many_extensions(count, service):
 
 
 # Types that are read, by us or by AWS-LC, in one version or both.
-READ = {0, 5, 10, 11, 13, 16, 18, 23, 27, 34, 35, *range(41, 52), 57, 58, 13172, 0xFE0D, 0xFF01}
+READ = {0, 5, 10, 11, 13, 16, 18, 23, 35, *range(41, 52), 58, 0xFE0D, 0xFF01}
 
 
 @pytest.mark.parametrize("make", [hello12, hello13])
@@ -579,6 +580,17 @@ def test_every_type_of_extension(make, service):
                 yield f"{chunk[0]} to {chunk[-1]}", service.ask(hello), "ServerHello"
 
     check(rows())
+
+
+@pytest.mark.parametrize("kind", [27, 34, 57, 13172, 17513, 17613])
+def test_extensions_that_we_do_not_do(kind, service):
+    """RFC 8446 4.1.2: passed over, whatever is in them, and both versions go on to the end."""
+    for value in (b"", b"\0", b"\1", b"\2\0\2", os.urandom(200)):
+        client = service.visit12(hello12(ticket=b"").put(kind, value))
+        assert kind not in client.answer.extensions
+        session = service.visit13(hello13().put(kind, value)).session
+        again = offer(hello13().put(kind, value), session)
+        assert service.visit13(again, session).resumed
 
 
 def test_the_longest_hello(service):
