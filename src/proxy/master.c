@@ -518,7 +518,9 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     m->old_outputs = no_outputs;
     m->old_keys = (struct keys){ 0 };
     if (rc != 0) {
-        workers_end(m, now.gen->number, SIGKILL, 0);
+        /* They may have clients already, who are not to suffer. */
+        workers_end(m, now.gen->number, SIGTERM,
+                    now.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
         force_set(m, &before);
         generation_free(now.gen, before.gen);
         outputs_close(&now.outputs);

@@ -1,6 +1,7 @@
 """Processes: workers that share cache and keys, that die and are replaced; reload, drain,
 key rotation, privileges, and what a wrong start says."""
 
+import contextlib
 import os
 import pwd
 import signal
@@ -404,6 +405,38 @@ def test_a_wrong_file_and_sighup(house, visitor, tmp_path):
     line = service.wait_event("reload", level="error")
     assert f"{service.file}:" in line["message"]
     assert guest.visit()
+
+
+def test_a_reload_that_fails_late_cuts_no_connection(house, visitor):
+    """One of the new workers dies at its start, when another one has clients already: these
+    finish, and the old configuration stays."""
+    service = house(tickets=True, service={"log": {"rate": 0}})
+    before = set(service.processes())
+    reload = threading.Thread(target=service.ctl, args=("reload",), daemon=True)
+    guest = visitor(service)
+    guest.visit()
+    reload.start()
+    new = _stop_the_second(service, before)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(guest.connect()) for _ in range(16)]
+        os.kill(new, signal.SIGKILL)
+        assert "did not start" in service.wait_event("reload", level="error")["message"]
+        for client in clients:
+            assert client.request().endswith(b"hello from the backend\n")
+            client.close()
+    reload.join(60)
+    assert guest.visit()
+    wait_until("only the old ones are left", lambda: set(service.processes()) == before)
+
+
+def _stop_the_second(service, before):
+    """Stops the second process that is new, before it has got anywhere; its pid."""
+    first = wait_until("a worker", lambda: set(service.processes()) - before, pause_s=0.0005)
+    second = wait_until(
+        "another one", lambda: set(service.processes()) - before - first, pause_s=0.0005
+    ).pop()
+    os.kill(second, signal.SIGSTOP)
+    return second
 
 
 def test_addresses_come_and_go_with_a_reload(house, visitor, certs):
