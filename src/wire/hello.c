@@ -52,19 +52,51 @@ enum {
 #define VERSION_TLS12 0x0303
 #define SUITE_EMPTY_RENEGOTIATION_INFO_SCSV 0x00ff
 
-/* The extension types seen so far, a bit each: a hello may have 16,383 of them,
- * and to look for a repeated one must cost the same for each. */
+#define EXTENSIONS_FEW 16
+
+/* The extension types seen so far. A hello may have 16,383 of them, and to look for a
+ * repeated one must cost the same for each: a bit for each type. Nearly all hellos have
+ * a few, most of them below 64, for which 8 KB need not be cleared. */
 struct extension_set {
+    uint64_t low; /* a bit for each type below 64 */
+    unsigned few_count;
+    uint16_t few[EXTENSIONS_FEW]; /* the others, while they are few */
+    bool many;                    /* they are in `seen`, which is good from then on */
     uint64_t seen[65536 / 64];
 };
 
+static bool bit_set(uint64_t *words, uint16_t type) {
+    uint64_t bit = UINT64_C(1) << type % 64;
+    bool fresh = (words[type / 64] & bit) == 0;
+    words[type / 64] |= bit;
+    return fresh;
+}
+
+static void extension_set_grow(struct extension_set *set) {
+    memset(set->seen, 0, sizeof(set->seen));
+    for (unsigned i = 0; i < set->few_count; i++) {
+        bit_set(set->seen, set->few[i]);
+    }
+    set->many = true;
+}
+
 /* Returns false for a type that is there already. */
 static bool extension_set_add(struct extension_set *set, uint16_t type) {
-    uint64_t bit = UINT64_C(1) << type % 64;
-    if (set->seen[type / 64] & bit) {
-        return false;
+    if (type < 64) {
+        return bit_set(&set->low, type);
     }
-    set->seen[type / 64] |= bit;
+    if (!set->many && set->few_count == EXTENSIONS_FEW) {
+        extension_set_grow(set);
+    }
+    if (set->many) {
+        return bit_set(set->seen, type);
+    }
+    for (unsigned i = 0; i < set->few_count; i++) {
+        if (set->few[i] == type) {
+            return false;
+        }
+    }
+    set->few[set->few_count++] = type;
     return true;
 }
 
@@ -260,7 +292,10 @@ static uint8_t parse_extension(uint16_t type, struct bytes value, struct hello *
 }
 
 static uint8_t parse_extensions(struct bytes block, struct hello *out) {
-    struct extension_set set = { { 0 } };
+    struct extension_set set;
+    set.low = 0;
+    set.few_count = 0;
+    set.many = false;
     struct cursor c = cursor_of(block);
     while (!cursor_done(&c)) {
         uint16_t type = cursor_u16(&c);

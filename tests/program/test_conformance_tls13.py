@@ -489,6 +489,30 @@ def test_a_ticket_resumes_and_is_renewed(service):
         seen.add(session.ticket)
 
 
+TICKET_REQUEST = 58
+
+
+@pytest.mark.parametrize("wanted, issued", [(0, 0), (1, 1), (2, 2), (255, 2)])
+def test_as_many_tickets_as_are_asked_for(wanted, issued, service):
+    """R28 (RFC 9149): none, one, and up to our bound; after a resumption as well. Where a
+    ticket takes a place in the cache, one at the most."""
+    ask = (TICKET_REQUEST, bytes([wanted, wanted]))  # after full handshakes, after resumptions
+    client = service.visit13(hello13().put(*ask))
+    assert len(client.tickets) == issued
+    session = client.session or service.visit13().session
+    again = service.visit13(offer(hello13().put(*ask), session), session)
+    assert again.resumed and len(again.tickets) == issued
+    handle = service.visit13(hello13(name=CACHED).put(*ask))
+    assert len(handle.tickets) == min(issued, 1)
+
+
+def test_without_asking_there_are_two_tickets_and_one_after_resuming(service):
+    """R27"""
+    client = service.visit13()
+    assert len(client.tickets) == 2
+    assert len(service.visit13(offer(hello13(), client.session), client.session).tickets) == 1
+
+
 def full13(service, hello):
     client = service.visit13(hello)
     assert not client.resumed and "Certificate" in client.messages

@@ -243,6 +243,23 @@ static void a_repeated_extension_is_refused(void **state) {
     }
 }
 
+/* However many came between, and wherever the parser begins to keep them otherwise. */
+static void each_of_many_extensions_is_remembered(void **state) {
+    (void)state;
+    for (unsigned count = 1; count <= 40; count++) {
+        for (unsigned again = 0; again <= count; again++) {
+            uint8_t block[4 * 42];
+            struct writer w = writer_of(block, sizeof(block));
+            for (unsigned i = 0; i < count; i++) {
+                hello_put_extension(&w, (uint16_t)(0x1000 + 77 * i), BYTES(""));
+            }
+            hello_put_extension(&w, (uint16_t)(0x1000 + 77 * again), BYTES(""));
+            struct hello_parts parts = { .extensions = { block, (size_t)(w.at - block) } };
+            assert_int_equal(alert_of_parts(&parts), again < count ? ILLEGAL_PARAMETER : UNTOUCHED);
+        }
+    }
+}
+
 static void as_many_extensions_as_fit_are_accepted(void **state) {
     (void)state;
     static uint8_t block[65535];
@@ -618,6 +635,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_refused),
         cmocka_unit_test(malformed_extensions_are_refused),
         cmocka_unit_test(a_repeated_extension_is_refused),
+        cmocka_unit_test(each_of_many_extensions_is_remembered),
         cmocka_unit_test(as_many_extensions_as_fit_are_accepted),
         cmocka_unit_test(server_names_are_bounded),
         cmocka_unit_test(psk_refusals),
