@@ -342,6 +342,7 @@ static void refuse_message(int is_write, int version, int type, const void *data
     if (!is_write && type == SSL3_RT_HEADER) {
         alert = record_alert(ssl, data, &why);
     } else if (!is_write && type == SSL3_RT_HANDSHAKE) {
+        conn->last_message = len > 0 ? *(const uint8_t *)data : 0;
         alert = message_alert(ssl, (struct bytes){ data, len }, &why);
     }
     if (alert != 0) {
@@ -641,8 +642,8 @@ static enum tls_status conn_fail(struct tls_conn *conn) {
     conn->failure = TLS_FAILURE_ERROR;
     if (number == SSL_R_NO_RENEGOTIATION) {
         conn->failure = TLS_FAILURE_RENEGOTIATION;
-    } else if (number == SSL_R_DIGEST_CHECK_FAILED && !conn->refusal && !conn->done &&
-               conn->verdict.action == RESUME_ACTION_RESUME) {
+    } else if (number == SSL_R_DIGEST_CHECK_FAILED && !conn->refusal &&
+               conn->last_message == SSL3_MT_CLIENT_HELLO) { /* not that of a Finished */
         conn->failure = TLS_FAILURE_BINDER;
         conn->verdict.reason = REASON_BINDER_FAILED;
     }

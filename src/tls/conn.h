@@ -76,10 +76,11 @@ struct tls_conn {
     bool unpatched; /* a TLS 1.2 client that does not know RFC 5746 */
     bool decided;   /* the verdict is set */
     bool resumed;
-    bool done;       /* the handshake is over */
-    bool not_kept;   /* a session was to be issued and was too large, or no key was there */
-    bool issue_none; /* the client asked for no TLS 1.3 ticket (RFC 9149) */
-    bool skip_early; /* it sends early data, which is refused (RFC 8446 4.2.10) */
+    bool done;            /* the handshake is over */
+    bool not_kept;        /* a session was to be issued and was too large, or no key was there */
+    bool issue_none;      /* the client asked for no TLS 1.3 ticket (RFC 9149) */
+    bool skip_early;      /* it sends early data, which is refused (RFC 8446 4.2.10) */
+    uint8_t last_message; /* the type of the handshake message read last */
     enum tls_failure failure;
     const char *refusal; /* static text: why refuse_message sent an alert; or null */
     const char *error;   /* static text, or null */

@@ -15,12 +15,13 @@ import pytest
 
 from lab import config as conf
 from lab import hello, sealed
+from lab import rawtls as raw
 from lab.backends import Backend, http
 from lab.clients import change_ticket, s_client, s_client_reused
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
 from lab.terminator import list_files
-from lab.tlswire import PRE_SHARED_KEY
+from lab.tlswire import APPLICATION_DATA, PRE_SHARED_KEY
 from lab.visitors import Visitor
 
 TOP = Path(__file__).resolve().parents[2]
@@ -547,6 +548,37 @@ def test_binder_failed(resumption):
     seen, line = resumption.offer()
     assert [alert.name for alert in seen.server.alerts] == ["decrypt_error"]
     assert line["handshake"] == "failed" and line["reason"] == "binder-failed"
+
+
+@VERSIONS
+def test_a_wrong_finished_is_no_binder(version, serve):
+    """What is wrong is the resumed handshake's end, and not the offer."""
+    service = serve(tickets=True)
+    with raw.Client(service.address()) as client:
+        if version == "1.3":
+            client.handshake13()
+            client.send_record(APPLICATION_DATA, b"GET / HTTP/1.0\r\n\r\n")
+            client.read_data(1)  # the tickets come before it
+        else:
+            client.handshake12(raw.hello12(ticket=b""))
+        session = client.session
+    with raw.Client(service.address()) as client:
+        if version == "1.3":
+            client.start13(raw.offer(raw.hello13(), session), session)
+        else:
+            one_off = {"session_id": bytes(32)}
+            client.start12(raw.hello12(ticket=session.ticket, **one_off), session)
+            client.send_ccs()
+            client.write = client.pending[0]
+        assert client.resumed
+        client.send_message(raw.message(raw.FINISHED, bytes(len(client_finished(client, version)))))
+        client.read_end()
+    line = service.wait_event("connection", where=lambda one: one["handshake"] == "failed")
+    assert "reason" not in line and line["error"] == "DIGEST_CHECK_FAILED"
+
+
+def client_finished(client, version):
+    return (client.finished13() if version == "1.3" else client.finished12())[4:]
 
 
 def test_psk_mode_not_offered(resumption):
