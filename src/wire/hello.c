@@ -207,6 +207,7 @@ static uint8_t parse_pre_shared_key(struct cursor *c, struct hello *out) {
         return ALERT_DECODE_ERROR;
     }
     out->has_psk = true;
+    out->psk_list = identities;
     uint8_t alert = parse_psk_identities(identities, out);
     if (alert != ALERT_NONE) {
         return alert;
@@ -350,6 +351,38 @@ int hello_parse(struct bytes body, struct hello *out, uint8_t *alert) {
         *alert = refusal;
     }
     return -1;
+}
+
+/* As much of the extensions as is there, each by itself. */
+static void read_extensions(struct cursor *c, struct hello *out) {
+    while (cursor_left(c) > 0) {
+        uint16_t type = cursor_u16(c);
+        struct bytes value = cursor_vec16(c);
+        if (!c->failed) {
+            (void)parse_extension(type, value, out);
+        }
+    }
+}
+
+int hello_read(struct bytes body, struct hello *out, bool *whole) {
+    uint8_t alert = ALERT_NONE;
+    *whole = hello_parse(body, out, &alert) == 0;
+    if (*whole) {
+        return 0;
+    }
+    *out = (struct hello){ 0 };
+    struct cursor c = cursor_of(body);
+    out->legacy_version = cursor_u16(&c);
+    out->random = cursor_take(&c, WIRE_RANDOM_LEN);
+    out->session_id = cursor_vec8(&c);
+    out->cipher_suites = cursor_vec16(&c);
+    if (c.failed) {
+        return -1;
+    }
+    (void)cursor_vec8(&c);
+    (void)cursor_u16(&c);
+    read_extensions(&c, out);
+    return 0;
 }
 
 /* How far the walk over the records of a stream has come. */

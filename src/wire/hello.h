@@ -47,6 +47,7 @@ struct hello {
     struct bytes psk_identity; /* the first identity */
     uint32_t psk_obfuscated_age_ms;
     unsigned psk_identities; /* how many were offered */
+    struct bytes psk_list;   /* OfferedPsks.identities: see psk_identity_next */
     struct bytes psk_binder; /* the first binder */
 
     bool has_psk_modes; /* RFC 8446 4.2.9 */
@@ -81,6 +82,11 @@ struct hello {
  * the TLS alert description that fits (decode_error 50, illegal_parameter 47,
  * unrecognized_name 112...). `out` is zeroed first. Any process. */
 int hello_parse(struct bytes body, struct hello *out, uint8_t *alert);
+
+/* The same for reading what others said to each other: goes over extensions that break a rule,
+ * and takes what a cut-off message still holds. Returns -1 when not even the cipher suites are
+ * there; *whole tells whether hello_parse would have taken it. */
+int hello_read(struct bytes body, struct hello *out, bool *whole);
 
 /* Looks for a ClientHello at the start of a client's byte stream: one or more
  * handshake records whose fragments are joined. When the message lies in one
