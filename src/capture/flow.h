@@ -47,7 +47,7 @@ struct flow_table {
     struct flow **buckets; /* owned */
     size_t bucket_count;   /* a power of two */
     size_t count;
-    struct flow *recent;    /* the last one found */
+    struct flow *recent;      /* the last one found */
     struct flow_list live;    /* the longest idle first */
     struct flow_list closing; /* live, and closed by both: the longest idle first */
     struct flow_list other;   /* the oldest first */

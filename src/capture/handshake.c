@@ -434,8 +434,8 @@ void handshake_lost(struct stream *stream, uint8_t direction) {
 
 bool handshake_is_tls13(const struct stream *stream) {
     const struct handshake *handshake = stream_handshake(stream);
-    return handshake && (handshake->retry || (handshake->answer.seen &&
-                                              version_is_tls13(handshake->answer.version)));
+    return handshake && (handshake->retry ||
+                         (handshake->answer.seen && version_is_tls13(handshake->answer.version)));
 }
 
 bool handshake_is_over(const struct handshake *handshake) {

@@ -22,8 +22,7 @@ struct message {
 void handshake_began(struct stream *stream, struct issued *issued, const struct message *message);
 
 /* A message has ended, or was cut off (message->whole). Adds its row to the ladder. */
-void handshake_message(struct stream *stream, struct issued *issued,
-                       const struct message *message);
+void handshake_message(struct stream *stream, struct issued *issued, const struct message *message);
 
 /* A CLIENT-HELLO of SSL 2.0 with its record's header; or the server's answer to one. */
 void handshake_ssl2(struct stream *stream, struct issued *issued, const struct message *message);

@@ -134,8 +134,7 @@ void inspect_finish(struct inspect *inspect) {
 
 static struct flow *flow_start(struct inspect *inspect, const struct packet *packet, bool is_udp) {
     uint64_t *count = is_udp ? &inspect->counts.udp_streams : &inspect->counts.tcp_streams;
-    struct flow *flow =
-        flow_add(&inspect->flows, &packet->ends, is_udp, (uint32_t)*count);
+    struct flow *flow = flow_add(&inspect->flows, &packet->ends, is_udp, (uint32_t)*count);
     if (flow) {
         (*count)++;
     }
@@ -212,7 +211,7 @@ static void tcp_ack(const struct work *work, struct live *live) {
         r->next = packet->ack;
         return;
     }
-    if (r->queue) {
+    if (r->queue || r->has_other) {
         struct sink_context context = { work->inspect, &live->stream, other };
         struct reassembly_sink sink = sink_of(&context);
         reassembly_acked(r, packet->ack, &sink);

@@ -15,14 +15,14 @@
 
 #define INSPECT_STREAMS_MAX 65536
 #define INSPECT_CLOSED_MAX 262144
-#define INSPECT_IDLE_S 900   /* without a packet, by the capture's clock */
-#define INSPECT_LINGER_S 30  /* after both ends have closed */
+#define INSPECT_IDLE_S 900  /* without a packet, by the capture's clock */
+#define INSPECT_LINGER_S 30 /* after both ends have closed */
 
 struct inspect;
 struct keylog;
 
 struct inspect_options {
-    unsigned streams_max; /* 0: INSPECT_STREAMS_MAX */
+    unsigned streams_max;        /* 0: INSPECT_STREAMS_MAX */
     const struct keylog *keylog; /* borrowed; may be null */
     /* Called once a stream, with all its facts; borrowed for the call. */
     void (*on_stream)(void *context, const struct stream *stream);

@@ -27,9 +27,9 @@ struct issued {
     uint64_t hash_key[2];
     uint32_t count;
     uint32_t cap;
-    uint32_t at; /* what is written next */
-    struct entry *entries; /* owned */
-    uint32_t *chains;      /* owned; ISSUED_MAX of them */
+    uint32_t at;            /* what is written next */
+    struct entry *entries;  /* owned */
+    uint32_t *chains;       /* owned; ISSUED_MAX of them */
     struct server *servers; /* owned; ISSUED_SERVERS */
 };
 

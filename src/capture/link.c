@@ -54,38 +54,38 @@ static const struct link_row {
     uint8_t at;
     enum follow follow;
 } link_rows[] = {
-    { 0, 4, 0, FOLLOW_FAMILY },             /* NULL */
-    { 1, 0, 0, FOLLOW_ETHERNET },           /* ETHERNET */
-    { 6, 14, 0, FOLLOW_LLC },               /* IEEE802_5 */
-    { 9, 0, 0, FOLLOW_PPP },                /* PPP */
-    { 10, 13, 0, FOLLOW_LLC },              /* FDDI */
-    { 12, 0, 0, FOLLOW_IP },                /* DLT_RAW on most systems */
-    { 14, 0, 0, FOLLOW_IP },                /* DLT_RAW on OpenBSD */
-    { 50, 0, 0, FOLLOW_PPP },               /* PPP_HDLC */
-    { 51, 6, 0, FOLLOW_PPP },               /* PPP_ETHER */
-    { 100, 0, 0, FOLLOW_LLC },              /* ATM_RFC1483 */
-    { 101, 0, 0, FOLLOW_IP },               /* RAW */
-    { 104, 4, 2, FOLLOW_CHDLC },            /* C_HDLC */
-    { 105, 0, 0, FOLLOW_WIFI },             /* IEEE802_11 */
-    { 107, 0, 0, FOLLOW_FRAME_RELAY },      /* FRELAY */
-    { 108, 4, 0, FOLLOW_FAMILY },           /* LOOP */
-    { 109, 12, 0, FOLLOW_IP },              /* ENC */
-    { 113, 16, 14, FOLLOW_ETHERTYPE_AT },   /* LINUX_SLL */
-    { 117, 0, 0, FOLLOW_PFLOG },            /* PFLOG */
-    { 119, 144, 0, FOLLOW_WIFI },           /* IEEE802_11_PRISM */
-    { 123, 4, 2, FOLLOW_ETHERTYPE_AT },     /* SUNATM with LLC left out */
-    { 127, 0, 2, FOLLOW_LENGTH_LE },        /* IEEE802_11_RADIOTAP */
-    { 163, 0, 6, FOLLOW_LENGTH_BE },        /* IEEE802_11_AVS */
-    { 166, 0, 0, FOLLOW_PPP },              /* PPP_PPPD: direction, then the control byte */
-    { 192, 0, 2, FOLLOW_PACKET_PPI },       /* PPI */
-    { 219, 0, 0, FOLLOW_MPLS },             /* MPLS */
-    { 226, 24, 0, FOLLOW_IP },              /* IPNET */
-    { 228, 0, 0, FOLLOW_IP },               /* IPV4 */
-    { 229, 0, 0, FOLLOW_IP },               /* IPV6 */
-    { 239, 0, 0, FOLLOW_NFLOG },            /* NFLOG */
-    { 240, 4, 0, FOLLOW_ETHERNET },         /* NETANALYZER */
-    { 241, 12, 0, FOLLOW_ETHERNET },        /* NETANALYZER_TRANSPARENT, with preamble */
-    { 276, 20, 0, FOLLOW_ETHERTYPE_AT },    /* LINUX_SLL2 */
+    { 0, 4, 0, FOLLOW_FAMILY },           /* NULL */
+    { 1, 0, 0, FOLLOW_ETHERNET },         /* ETHERNET */
+    { 6, 14, 0, FOLLOW_LLC },             /* IEEE802_5 */
+    { 9, 0, 0, FOLLOW_PPP },              /* PPP */
+    { 10, 13, 0, FOLLOW_LLC },            /* FDDI */
+    { 12, 0, 0, FOLLOW_IP },              /* DLT_RAW on most systems */
+    { 14, 0, 0, FOLLOW_IP },              /* DLT_RAW on OpenBSD */
+    { 50, 0, 0, FOLLOW_PPP },             /* PPP_HDLC */
+    { 51, 6, 0, FOLLOW_PPP },             /* PPP_ETHER */
+    { 100, 0, 0, FOLLOW_LLC },            /* ATM_RFC1483 */
+    { 101, 0, 0, FOLLOW_IP },             /* RAW */
+    { 104, 4, 2, FOLLOW_CHDLC },          /* C_HDLC */
+    { 105, 0, 0, FOLLOW_WIFI },           /* IEEE802_11 */
+    { 107, 0, 0, FOLLOW_FRAME_RELAY },    /* FRELAY */
+    { 108, 4, 0, FOLLOW_FAMILY },         /* LOOP */
+    { 109, 12, 0, FOLLOW_IP },            /* ENC */
+    { 113, 16, 14, FOLLOW_ETHERTYPE_AT }, /* LINUX_SLL */
+    { 117, 0, 0, FOLLOW_PFLOG },          /* PFLOG */
+    { 119, 144, 0, FOLLOW_WIFI },         /* IEEE802_11_PRISM */
+    { 123, 4, 2, FOLLOW_ETHERTYPE_AT },   /* SUNATM with LLC left out */
+    { 127, 0, 2, FOLLOW_LENGTH_LE },      /* IEEE802_11_RADIOTAP */
+    { 163, 0, 6, FOLLOW_LENGTH_BE },      /* IEEE802_11_AVS */
+    { 166, 0, 0, FOLLOW_PPP },            /* PPP_PPPD: direction, then the control byte */
+    { 192, 0, 2, FOLLOW_PACKET_PPI },     /* PPI */
+    { 219, 0, 0, FOLLOW_MPLS },           /* MPLS */
+    { 226, 24, 0, FOLLOW_IP },            /* IPNET */
+    { 228, 0, 0, FOLLOW_IP },             /* IPV4 */
+    { 229, 0, 0, FOLLOW_IP },             /* IPV6 */
+    { 239, 0, 0, FOLLOW_NFLOG },          /* NFLOG */
+    { 240, 4, 0, FOLLOW_ETHERNET },       /* NETANALYZER */
+    { 241, 12, 0, FOLLOW_ETHERNET },      /* NETANALYZER_TRANSPARENT, with preamble */
+    { 276, 20, 0, FOLLOW_ETHERTYPE_AT },  /* LINUX_SLL2 */
 };
 
 static const struct link_row *link_find(uint32_t type) {

@@ -23,11 +23,22 @@ void reassembly_syn(struct reassembly *r, uint32_t seq) {
         return;
     }
     if (r->started && r->saw_syn) {
-        reassembly_fini(r); /* what waits belongs to the earlier one */
+        r->has_other = true;
+        r->other = seq + 1;
+        return;
     }
     r->started = true;
     r->saw_syn = true;
     r->next = seq + 1;
+}
+
+/* The second SYN was the right one. */
+static void choose_other(struct reassembly *r, uint32_t seq) {
+    if (r->has_other && r->passed == 0 && seq == r->other) {
+        r->next = seq;
+        r->has_other = false;
+        reassembly_fini(r); /* what waits belongs to the first */
+    }
 }
 
 static void pass_lost(struct reassembly *r, uint32_t len, const struct place *place,
@@ -127,6 +138,7 @@ void reassembly_add(struct reassembly *r, const struct reassembly_in *in,
         r->started = true;
         r->next = in->seq;
     }
+    choose_other(r, in->seq);
     int32_t ahead = seq_diff(in->seq, r->next);
     if (ahead > 0) {
         queue_add(r, in, sink);
@@ -139,6 +151,7 @@ void reassembly_add(struct reassembly *r, const struct reassembly_in *in,
 }
 
 void reassembly_acked(struct reassembly *r, uint32_t ack, const struct reassembly_sink *sink) {
+    choose_other(r, ack);
     if (!r->queue || seq_diff(ack, r->queue->seq) < 0) {
         return;
     }

@@ -40,11 +40,11 @@ struct segment;
 struct reassembly {
     bool started;
     bool saw_syn;
-    bool ended; /* FIN: nothing follows end_seq */
+    bool has_other; /* a second SYN came: the stream may begin at `other` instead */
     uint8_t patience;
     uint16_t segments;
-    uint32_t next;    /* the sequence number that is waited for */
-    uint32_t end_seq; /* where FIN stands */
+    uint32_t next; /* the sequence number that is waited for */
+    uint32_t other;
     uint32_t queued_bytes;
     uint64_t passed;       /* bytes handed on or told lost */
     uint64_t lost;         /* of these, lost */
@@ -59,8 +59,8 @@ struct reassembly_in {
     struct place place;
 };
 
-/* SYN with its own sequence number. One that differs from an earlier one, before any data,
- * takes its place. */
+/* SYN with its own sequence number. Of two that differ, before any data, the one counts that
+ * data or the peer's acknowledgement agree with. */
 void reassembly_syn(struct reassembly *r, uint32_t seq);
 
 /* Data, in any order. Without SYN the first data that comes is the start. */

@@ -38,7 +38,7 @@ struct source {
     bool nanoseconds;
     uint64_t size;
     struct bpf_program filter;
-    int filter_link; /* the link type that the filter was compiled for; -1: none */
+    int filter_link;  /* the link type that the filter was compiled for; -1: none */
     char *expression; /* owned */
 };
 
@@ -206,8 +206,7 @@ static int filter_compile(struct source *source, int link_type, struct err *err)
     if (!dead) {
         return err_set(err, "no memory");
     }
-    int status =
-        pcap_compile(dead, &source->filter, source->expression, 1, PCAP_NETMASK_UNKNOWN);
+    int status = pcap_compile(dead, &source->filter, source->expression, 1, PCAP_NETMASK_UNKNOWN);
     if (status != 0) {
         err_set(err, "filter: %s", pcap_geterr(dead));
     } else {
@@ -274,8 +273,8 @@ static enum source_status filter_apply(struct source *source, struct source_pack
 
 enum source_status source_next(struct source *source, struct source_packet *packet,
                                struct err *err) {
-    enum source_status status = source->pcapng ? pcapng_next(source->pcapng, packet, err)
-                                               : pcap_take(source, packet, err);
+    enum source_status status =
+        source->pcapng ? pcapng_next(source->pcapng, packet, err) : pcap_take(source, packet, err);
     if (status == SOURCE_PACKET && source->expression && !source->live) {
         return filter_apply(source, packet, err);
     }

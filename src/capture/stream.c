@@ -78,8 +78,7 @@ struct event *stream_add_event(struct stream *stream, const struct event *event)
     stream->events = array;
     struct event *added = &stream->events[stream->event_count++];
     *added = *event;
-    added->handshake =
-        (uint16_t)(stream->handshake_count > 0 ? stream->handshake_count - 1 : 0);
+    added->handshake = (uint16_t)(stream->handshake_count > 0 ? stream->handshake_count - 1 : 0);
     return added;
 }
 

@@ -15,11 +15,11 @@
 #include "wire/limits.h"
 #include "wire/messages.h"
 
-#define STREAM_NAME_MAX 128     /* of a server name, as far as it is kept */
-#define STREAM_ALPN_MAX 32      /* */
-#define STREAM_EVENTS_MAX 256   /* rows of a ladder that are kept */
-#define STREAM_HANDSHAKES_MAX 8 /* handshakes on one connection that are kept */
-#define STREAM_PSKS_MAX 4       /* of the identities offered, those that are traced */
+#define STREAM_NAME_MAX 128      /* of a server name, as far as it is kept */
+#define STREAM_ALPN_MAX 32       /* */
+#define STREAM_EVENTS_MAX 256    /* rows of a ladder that are kept */
+#define STREAM_HANDSHAKES_MAX 8  /* handshakes on one connection that are kept */
+#define STREAM_PSKS_MAX 4        /* of the identities offered, those that are traced */
 #define STREAM_MESSAGE_MAX 65536 /* of a handshake message that is read; longer ones are cut */
 #define STREAM_NONE UINT32_MAX
 
@@ -116,16 +116,16 @@ enum {
     SEEN_SERVER_FINISHED = 1 << 9,
     SEEN_CLIENT_FINISHED = 1 << 10,
 };
-#define SEEN_OF_FULL                                                                               \
-    (SEEN_SERVER_CERTIFICATE | SEEN_SERVER_KEY_EXCHANGE | SEEN_SERVER_HELLO_DONE |                 \
+#define SEEN_OF_FULL                                                               \
+    (SEEN_SERVER_CERTIFICATE | SEEN_SERVER_KEY_EXCHANGE | SEEN_SERVER_HELLO_DONE | \
      SEEN_CLIENT_KEY_EXCHANGE | SEEN_CERTIFICATE_REQUEST | SEEN_CLIENT_CERTIFICATE)
 
 /* The server's ticket key as its tickets show it: their first TOKEN_KEY_NAME_LEN bytes. */
 struct ticket_key {
     bool known;
     uint8_t name[TOKEN_KEY_NAME_LEN];
-    uint64_t frame;        /* of the last ticket that shows it */
-    uint32_t tickets;      /* that this server was seen to issue */
+    uint64_t frame;         /* of the last ticket that shows it */
+    uint32_t tickets;       /* that this server was seen to issue */
     uint32_t same_in_a_row; /* how many in a row began alike */
 };
 
@@ -135,7 +135,7 @@ struct handshake {
     bool retry;
     struct place retry_place;
     struct answer answer;
-    unsigned seen; /* SEEN_* */
+    unsigned seen;           /* SEEN_* */
     uint64_t full_frame;     /* the first message that only a full handshake has */
     uint64_t finished_frame; /* the ChangeCipherSpec that ends an abbreviated one's server part */
     bool lost[2];            /* bytes of that direction are missing before its end */
@@ -190,9 +190,9 @@ struct side {
     uint16_t record_version;
     uint32_t record_len;
     uint32_t record_left;
-    uint64_t plain_len;     /* before TLS began */
-    uint64_t records;       /* */
-    uint32_t ccs;           /* ChangeCipherSpec records */
+    uint64_t plain_len;            /* before TLS began */
+    uint64_t records;              /* */
+    uint32_t ccs;                  /* ChangeCipherSpec records */
     uint32_t encrypted_handshakes; /* since the last ChangeCipherSpec */
     uint32_t extra_handshakes;     /* encrypted ones where none is expected */
     /* the handshake message that is being put together */
@@ -215,7 +215,7 @@ struct decrypt;
 /* Direction 0 is that of the first packet, or of the SYN. */
 struct stream {
     enum stream_transport transport;
-    uint32_t number; /* Wireshark's tcp.stream or udp.stream */
+    uint32_t number;         /* Wireshark's tcp.stream or udp.stream */
     struct packet_ends ends; /* of direction 0 */
     struct place first;
     struct place last;
@@ -225,8 +225,8 @@ struct stream {
     bool saw_syn;
     bool saw_reset;
     bool fin[2];
-    bool is_tls;  /* records were found */
-    int8_t client; /* the direction of the TLS client; -1: not known */
+    bool is_tls;          /* records were found */
+    int8_t client;        /* the direction of the TLS client; -1: not known */
     bool early_data_seen; /* data from the client between its hello and the server's */
     uint16_t alert;       /* a fatal one in clear: level << 8 | description; 0: none */
     uint8_t alert_direction;

@@ -132,7 +132,8 @@ static bool message_bytes(const struct step *step, struct bytes data, bool decry
                                    side->message_have == side->message_len)) {
         if (side->message_head_len < WIRE_HANDSHAKE_HEADER) {
             side->message_head[side->message_head_len++] = cursor_u8(&c);
-            if (side->message_head_len == WIRE_HANDSHAKE_HEADER && !message_begin(step, decrypted)) {
+            if (side->message_head_len == WIRE_HANDSHAKE_HEADER &&
+                !message_begin(step, decrypted)) {
                 return false;
             }
             continue;
@@ -150,8 +151,8 @@ static bool message_bytes(const struct step *step, struct bytes data, bool decry
             message_keep(side, part);
         }
         if (whole) {
-            bool all = side->message_kept == side->message_len ||
-                       !type_is_read(side->message_head[0]);
+            bool all =
+                side->message_kept == side->message_len || !type_is_read(side->message_head[0]);
             message_deliver(step, (struct bytes){ side->message, side->message_kept }, all,
                             decrypted);
         }

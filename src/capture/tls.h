@@ -16,7 +16,7 @@
 struct keylog;
 
 struct tls_reader {
-    struct issued *issued;      /* borrowed */
+    struct issued *issued;       /* borrowed */
     const struct keylog *keylog; /* borrowed; may be null */
 };
 

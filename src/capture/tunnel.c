@@ -122,7 +122,8 @@ static void tunnel_gtp(struct layer *layer) {
             return;
         }
     }
-    bool is_ip = layer->data.len > 0 && (layer->data.data[0] >> 4 == 4 || layer->data.data[0] >> 4 == 6);
+    bool is_ip =
+        layer->data.len > 0 && (layer->data.data[0] >> 4 == 4 || layer->data.data[0] >> 4 == 6);
     layer_next(layer, is_ip ? LAYER_IP : LAYER_PPP, 0);
 }
 
@@ -157,7 +158,11 @@ static void tunnel_vxlan_gpe(struct layer *layer) {
     }
     uint8_t next = layer->data.data[3];
     (void)layer_skip(layer, 8);
-    layer_next(layer, next == 3 ? LAYER_ETHERNET : next == 1 || next == 2 ? LAYER_IP : LAYER_END, 0);
+    layer_next(layer,
+               next == 3                ? LAYER_ETHERNET
+               : next == 1 || next == 2 ? LAYER_IP
+                                        : LAYER_END,
+               0);
 }
 
 /* RFC 4380 5.1.1: authentication and origin may stand before the IPv6 packet. */

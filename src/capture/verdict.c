@@ -173,25 +173,26 @@ static void judge_tls12(const struct stream *stream, const struct handshake *han
 
 static void judge_ssl2(const struct handshake *handshake, struct judgement *out) {
     out->shape = handshake->answer.ssl2_hit ? SHAPE_ABBREVIATED : SHAPE_FULL;
-    out->verdict =
-        handshake->answer.ssl2_hit ? VERDICT_RESUMED_SESSION_ID : refused(out->offered);
+    out->verdict = handshake->answer.ssl2_hit ? VERDICT_RESUMED_SESSION_ID : refused(out->offered);
     out->by = handshake->answer.ssl2_hit ? BY_SESSION_ID : BY_NOTHING;
 }
 
+static void add_frame(struct judgement *out, uint64_t frame) {
+    for (unsigned i = 0; i < 3 && frame != 0; i++) {
+        if (out->frames[i] == frame || out->frames[i] == 0) {
+            out->frames[i] = frame;
+            return;
+        }
+    }
+}
+
 static void judge_frames(const struct handshake *handshake, struct judgement *out) {
-    unsigned n = 0;
-    if (handshake->offer.seen) {
-        out->frames[n++] = handshake->offer.place.frame;
-    }
-    if (handshake->answer.seen) {
-        out->frames[n++] = handshake->answer.place.frame;
-    }
-    if (out->shape == SHAPE_FULL && handshake->full_frame) {
-        out->frames[n] = handshake->full_frame;
-    } else if (out->shape == SHAPE_ABBREVIATED && !out->by && handshake->finished_frame) {
-        out->frames[n] = handshake->finished_frame;
-    } else if (out->by != BY_PSK && out->shape == SHAPE_ABBREVIATED) {
-        out->frames[n] = handshake->finished_frame;
+    add_frame(out, handshake->offer.place.frame);
+    add_frame(out, handshake->answer.place.frame);
+    if (out->shape == SHAPE_FULL) {
+        add_frame(out, handshake->full_frame);
+    } else if (out->shape == SHAPE_ABBREVIATED && out->by != BY_PSK) {
+        add_frame(out, handshake->finished_frame);
     }
 }
 

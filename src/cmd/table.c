@@ -50,6 +50,32 @@ static const struct cmd_text ctl_examples[] = {
     { NULL, NULL },
 };
 
+static const struct cmd_text inspect_options[] = {
+    { "-i, --interface INTERFACE", "Listen there instead of reading files, until interrupted." },
+    { "-f, --filter EXPRESSION", "Only packets that it takes: see pcap-filter(7)." },
+    { "-k, --keylog FILE",
+      "TLS secrets (SSLKEYLOGFILE): encrypted handshake messages are read too. Those that a "
+      "pcapng file holds are used without asking." },
+    { "-s, --stream N", "Only the stream that Wireshark calls tcp.stream N." },
+    { "-b, --brief", "No ladders: verdicts and reasons." },
+    { "--summary", "A table by server in place of the streams. The CPU time saved is an estimate: "
+                   "handshakes counted, times what one costs with AWS-LC and a P-256 key." },
+    { "-a, --all", "List streams without TLS too." },
+    { "-j, --json", "One JSON document; its schema is in docs/INSPECT.md." },
+    { "--html FILE", "Write a report as a page as well, which needs no network." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text inspect_examples[] = {
+    { "reprise inspect capture.pcap", "Every TLS stream with its verdict and ladder." },
+    { "reprise inspect --stream 3 capture.pcapng.gz", "One stream." },
+    { "tcpdump -i eth0 -w - port 443 | reprise inspect --brief -", "From a pipe." },
+    { "reprise inspect --keylog keys.log --html report.html capture.pcap",
+      "With secrets, and a page." },
+    { "reprise inspect --summary *.pcap", "Which servers resume, and what they refuse for." },
+    { NULL, NULL },
+};
+
 static const struct cmd_text docs_examples[] = {
     { "reprise docs man build/man", "Write the manual pages into that folder." },
     { "reprise docs configuration", "Print docs/CONFIGURATION.md." },
@@ -96,6 +122,20 @@ const struct cmd cmd_table[] = {
       .options = ctl_options,
       .examples = ctl_examples,
       .failure = "no service was reached, or it could not do what was asked" },
+    { .name = "inspect",
+      .run = cmd_inspect,
+      .summary = "read captures: was a session resumed, by what, why not",
+      .synopsis = "[OPTION...] FILE... | - | -i INTERFACE",
+      .description =
+          "Reads packet captures (pcap, pcapng, either gzipped) and says of each stream whether a "
+          "TLS session was resumed, by session ID, by ticket or by TLS 1.3 PSK; whether one was "
+          "offered and refused, and why as far as the wire shows; or that it cannot be told, and "
+          "what is missing. Reasons are `certain`, `likely` or `possible`, each with the frames "
+          "that show it; their words are explained in reprise-reasons(7).\n"
+          "Streams have Wireshark's numbers. With colour on a terminal, unless NO_COLOR is set.",
+      .options = inspect_options,
+      .examples = inspect_examples,
+      .failure = "a file could not be read to its end (what was read is printed), or written" },
     { .name = "docs",
       .run = cmd_docs,
       .summary = "write the manual (for packagers)",
