@@ -2,12 +2,17 @@
 #include "base/crypto.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include <openssl/aead.h>
 #include <openssl/base64.h>
+#include <openssl/cipher.h>
+#include <openssl/digest.h>
+#include <openssl/hkdf.h>
 #include <openssl/hmac.h>
+#include <openssl/kdf.h>
 #include <openssl/mem.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -122,6 +127,106 @@ int crypto_aead_open(const struct crypto_aead *aead, const uint8_t nonce[static 
         return -1;
     }
     return 0;
+}
+
+static const EVP_MD *digest_of(enum crypto_digest digest) {
+    switch (digest) {
+    case CRYPTO_MD5_SHA1:
+        return EVP_md5_sha1();
+    case CRYPTO_SHA1:
+        return EVP_sha1();
+    case CRYPTO_SHA256:
+        return EVP_sha256();
+    case CRYPTO_SHA384:
+        return EVP_sha384();
+    }
+    return NULL;
+}
+
+int crypto_expand(enum crypto_digest digest, struct bytes secret, struct bytes info, uint8_t *out,
+                  size_t out_len) {
+    return HKDF_expand(out, out_len, digest_of(digest), secret.data, secret.len, info.data,
+                       info.len)
+               ? 0
+               : -1;
+}
+
+int crypto_prf(enum crypto_digest digest, struct bytes secret, const char *label, struct bytes seed,
+               uint8_t *out, size_t out_len) {
+    return CRYPTO_tls1_prf(digest_of(digest), out, out_len, secret.data, secret.len, label,
+                           strlen(label), seed.data, seed.len, NULL, 0)
+               ? 0
+               : -1;
+}
+
+size_t crypto_hmac(enum crypto_digest digest, struct bytes key, struct bytes a, struct bytes b,
+                   uint8_t *out) {
+    HMAC_CTX ctx;
+    HMAC_CTX_init(&ctx);
+    unsigned len = 0;
+    if (!HMAC_Init_ex(&ctx, key.data, key.len, digest_of(digest), NULL) ||
+        !HMAC_Update(&ctx, a.data, a.len) || !HMAC_Update(&ctx, b.data, b.len) ||
+        !HMAC_Final(&ctx, out, &len)) {
+        len = 0;
+    }
+    HMAC_CTX_cleanup(&ctx);
+    return len;
+}
+
+static const EVP_AEAD *aead_of(enum crypto_cipher cipher) {
+    switch (cipher) {
+    case CRYPTO_AES_128_GCM:
+        return EVP_aead_aes_128_gcm();
+    case CRYPTO_AES_256_GCM:
+        return EVP_aead_aes_256_gcm();
+    case CRYPTO_CHACHA20_POLY1305:
+        return EVP_aead_chacha20_poly1305();
+    default:
+        return NULL;
+    }
+}
+
+int crypto_open(enum crypto_cipher cipher, struct bytes key,
+                const uint8_t nonce[static CRYPTO_NONCE_LEN], struct bytes ad, struct bytes in,
+                uint8_t *out) {
+    const EVP_AEAD *aead = aead_of(cipher);
+    EVP_AEAD_CTX ctx;
+    EVP_AEAD_CTX_zero(&ctx);
+    size_t len = 0;
+    bool good = in.len >= CRYPTO_TAG_LEN && aead &&
+                EVP_AEAD_CTX_init(&ctx, aead, key.data, key.len, CRYPTO_TAG_LEN, NULL) &&
+                EVP_AEAD_CTX_open(&ctx, out, &len, in.len - CRYPTO_TAG_LEN, nonce, CRYPTO_NONCE_LEN,
+                                  in.data, in.len, ad.data, ad.len);
+    EVP_AEAD_CTX_cleanup(&ctx);
+    OPENSSL_cleanse(&ctx, sizeof(ctx));
+    return good ? 0 : -1;
+}
+
+static const EVP_CIPHER *cbc_of(enum crypto_cipher cipher) {
+    switch (cipher) {
+    case CRYPTO_AES_128_CBC:
+        return EVP_aes_128_cbc();
+    case CRYPTO_AES_256_CBC:
+        return EVP_aes_256_cbc();
+    case CRYPTO_3DES_CBC:
+        return EVP_des_ede3_cbc();
+    default:
+        return NULL;
+    }
+}
+
+int crypto_cbc(enum crypto_cipher cipher, struct bytes key, const uint8_t *iv, struct bytes in,
+               uint8_t *out) {
+    const EVP_CIPHER *cbc = cbc_of(cipher);
+    EVP_CIPHER_CTX ctx;
+    EVP_CIPHER_CTX_init(&ctx);
+    int len = 0;
+    bool good = cbc && key.len == EVP_CIPHER_key_length(cbc) && in.len <= INT_MAX &&
+                EVP_DecryptInit_ex(&ctx, cbc, NULL, key.data, iv) &&
+                EVP_CIPHER_CTX_set_padding(&ctx, 0) &&
+                EVP_DecryptUpdate(&ctx, out, &len, in.data, (int)in.len) && (size_t)len == in.len;
+    EVP_CIPHER_CTX_cleanup(&ctx);
+    return good ? 0 : -1;
 }
 
 void *secret_alloc(size_t len) {

@@ -79,6 +79,45 @@ int crypto_aead_seal(const struct crypto_aead *aead, const uint8_t nonce[static 
 int crypto_aead_open(const struct crypto_aead *aead, const uint8_t nonce[static CRYPTO_NONCE_LEN],
                      struct bytes ad, struct bytes in, uint8_t *out);
 
+/* --- reading what others encrypted, with a key log (capture/) --- */
+
+enum crypto_digest { CRYPTO_MD5_SHA1, CRYPTO_SHA1, CRYPTO_SHA256, CRYPTO_SHA384 };
+
+#define CRYPTO_DIGEST_MAX 48
+
+/* HKDF-Expand (RFC 5869 2.3), with SHA-256 or SHA-384. Returns 0 or -1. */
+int crypto_expand(enum crypto_digest digest, struct bytes secret, struct bytes info, uint8_t *out,
+                  size_t out_len);
+
+/* The PRF of TLS 1.0 and 1.1 (CRYPTO_MD5_SHA1) or 1.2 (RFC 5246 5) over label || seed.
+ * Returns 0 or -1. */
+int crypto_prf(enum crypto_digest digest, struct bytes secret, const char *label, struct bytes seed,
+               uint8_t *out, size_t out_len);
+
+/* HMAC over a || b; out takes CRYPTO_DIGEST_MAX bytes. Returns the length, or 0. */
+size_t crypto_hmac(enum crypto_digest digest, struct bytes key, struct bytes a, struct bytes b,
+                   uint8_t *out);
+
+enum crypto_cipher {
+    CRYPTO_AES_128_GCM,
+    CRYPTO_AES_256_GCM,
+    CRYPTO_CHACHA20_POLY1305,
+    CRYPTO_AES_128_CBC,
+    CRYPTO_AES_256_CBC,
+    CRYPTO_3DES_CBC,
+};
+
+/* Opens one AEAD record; out takes in.len - CRYPTO_TAG_LEN bytes and may be where `in` is.
+ * Returns 0, or -1 when the tag is wrong. */
+int crypto_open(enum crypto_cipher cipher, struct bytes key,
+                const uint8_t nonce[static CRYPTO_NONCE_LEN], struct bytes ad, struct bytes in,
+                uint8_t *out);
+
+/* Decrypts whole blocks of CBC without looking at padding; out is not where `in` is, and takes
+ * in.len bytes. Returns 0 or -1. */
+int crypto_cbc(enum crypto_cipher cipher, struct bytes key, const uint8_t *iv, struct bytes in,
+               uint8_t *out);
+
 /* Memory for secrets of this process: zeroed, locked, kept out of core dumps,
  * on pages of its own. Returns null when the system refuses (see ulimit -l). */
 void *secret_alloc(size_t len);

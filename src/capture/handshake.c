@@ -250,6 +250,10 @@ static void on_new_ticket(struct stream *stream, struct issued *issued,
     }
     struct token token = token_of(ticket.ticket);
     handshake->seen |= SEEN_NEW_TICKET;
+    handshake->tickets_alike =
+        handshake->tickets_alike ||
+        (handshake->tickets_issued > 0 &&
+         memcmp(handshake->ticket_issued.head, token.head, TOKEN_KEY_NAME_LEN) == 0);
     handshake->tickets_issued++;
     handshake->ticket_issued = token;
     handshake->ticket_lifetime_s = ticket.lifetime_s;

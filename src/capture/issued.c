@@ -162,7 +162,7 @@ void issued_note_ticket(struct issued *issued, const struct stream_server *serve
     }
     struct ticket_key *key = &row->key;
     bool same = key->known && memcmp(key->name, ticket->head, TOKEN_KEY_NAME_LEN) == 0;
-    key->same_in_a_row = same ? key->same_in_a_row + 1 : 1;
+    key->alike = key->alike || same;
     key->tickets++;
     key->known = true;
     key->frame = frame;

@@ -124,9 +124,9 @@ enum {
 struct ticket_key {
     bool known;
     uint8_t name[TOKEN_KEY_NAME_LEN];
-    uint64_t frame;         /* of the last ticket that shows it */
-    uint32_t tickets;       /* that this server was seen to issue */
-    uint32_t same_in_a_row; /* how many in a row began alike */
+    uint64_t frame;   /* of the last ticket that shows it */
+    uint32_t tickets; /* that this server was seen to issue */
+    bool alike;       /* two in a row began alike: a key name, and no chance */
 };
 
 struct handshake {
@@ -140,6 +140,7 @@ struct handshake {
     uint64_t finished_frame; /* the ChangeCipherSpec that ends an abbreviated one's server part */
     bool lost[2];            /* bytes of that direction are missing before its end */
     unsigned tickets_issued;
+    bool tickets_alike;         /* two of them begin alike */
     struct token ticket_issued; /* the last one */
     uint32_t ticket_lifetime_s;
     uint64_t ticket_frame;

@@ -235,7 +235,7 @@ static struct ticket_key server_key(const struct handshake *handshake) {
     if (handshake->ticket_issued.len >= TOKEN_KEY_NAME_LEN) {
         bool same =
             key.known && memcmp(key.name, handshake->ticket_issued.head, TOKEN_KEY_NAME_LEN) == 0;
-        key.same_in_a_row = same ? key.same_in_a_row + 1 : 1;
+        key.alike = key.alike || same || handshake->tickets_alike;
         key.tickets++;
         key.known = true;
         key.frame = handshake->ticket_frame;
@@ -256,7 +256,7 @@ static void rule_key_name(struct question *q) {
         return;
     }
     /* The layout holds where several tickets begin alike, and is only assumed where there is one. */
-    bool held = key.same_in_a_row >= 2;
+    bool held = key.alike;
     if (!held && key.tickets >= 2) {
         return; /* each begins differently: no key name there */
     }

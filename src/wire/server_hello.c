@@ -6,6 +6,7 @@
 /* ExtensionType (IANA); 40 was key_share in the drafts before 23. */
 enum {
     EXT_ALPN = 16,
+    EXT_ENCRYPT_THEN_MAC = 22,
     EXT_EXTENDED_MASTER_SECRET = 23,
     EXT_SESSION_TICKET = 35,
     EXT_KEY_SHARE_DRAFT = 40,
@@ -41,6 +42,9 @@ static void read_extension(uint16_t type, struct bytes value, struct server_hell
         out->alpn = cursor_vec8(&list);
         break;
     }
+    case EXT_ENCRYPT_THEN_MAC:
+        out->has_encrypt_then_mac = true;
+        break;
     case EXT_EXTENDED_MASTER_SECRET:
         out->has_ems = true;
         break;

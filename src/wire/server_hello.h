@@ -23,6 +23,7 @@ struct server_hello {
     bool has_psk;            /* RFC 8446 4.2.11 */
     uint16_t psk_selected;
     bool has_ems;                /* RFC 7627 */
+    bool has_encrypt_then_mac;   /* RFC 7366 */
     bool has_renegotiation_info; /* RFC 5746 */
     struct bytes renegotiation_info;
     bool has_key_share;

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""captures.py [MEGABYTES [FILE]]: how fast `reprise inspect` reads, and how much memory it needs.
+
+Writes a capture (1000 MB unless told) of TLS connections that move much data: full
+handshakes and resumptions between Python's TLS objects, the data as records of 16 KB in
+segments of 1448 bytes, several connections at a time. Reads it three times with
+`reprise inspect --summary` and prints the best time; then, where tshark is installed, takes
+the same fields out of the first part of it with tshark and compares.
+
+REPRISE_BIN   the program, build/reprise unless set
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests" / "program"))
+
+from lab.certs import Certificates  # noqa: E402
+from lab.pcap import ACK, PSH, Capture, Packet  # noqa: E402
+from test_inspect import World, twice  # noqa: E402
+
+PROGRAM = os.environ.get("REPRISE_BIN", TOP / "build" / "reprise")
+RECORD = b"\x17\x03\x03\x40\x18" + os.urandom(16 + 8 + 16384)
+FIELDS = ["tcp.stream", "tls.handshake.type", "tls.handshake.session_id",
+          "tls.handshake.session_ticket_length", "tls.handshake.extension.type"]
+TSHARK_MB = 50
+
+
+def bulk(packets, megabytes):
+    """The connection with so much data from its server before it is closed."""
+    head, tail = packets[:-3], packets[-3:]
+    server = next(p for p in head if p.src[1] == 443 and p.data)
+    last = [p for p in head if p.src[1] == 443][-1]
+    seq, ack = last.seq + len(last.data), [p for p in head if p.src[1] != 443][-1].seq
+    stream = RECORD * (megabytes * 1_000_000 // len(RECORD))
+    out = list(head)
+    for at in range(0, len(stream), 1448):
+        part = stream[at : at + 1448]
+        out.append(Packet(server.src, server.dst, seq, ack, PSH | ACK, part, last.time_ns + at))
+        seq += len(part)
+        if at % (2 * 1448) == 0:
+            out.append(Packet(server.dst, server.src, ack, seq, ACK, b"", last.time_ns + at))
+    moved = len(stream)
+    for packet in tail:
+        packet.time_ns += moved
+        if packet.src[1] == 443:
+            packet.seq += moved
+        else:
+            packet.ack += moved
+    return out + tail
+
+
+def write_capture(path, megabytes):
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Certificates(Path(folder)), Path(folder))
+        talks = [t for v, k in (("1.2", False), ("1.2", True), ("1.3", True))
+                 for t in twice(world, v, k)]
+    group = 24  # megabytes: six connections of four, all at the same time
+    with open(path, "wb") as file:
+        file.write(Capture().pcap())
+        for number in range(megabytes // group + 1):
+            connections = [
+                bulk(t.packets(client_end=(f"10.{number // 250}.{number % 250}.1", 40000 + n),
+                               start_s=1_700_000_000 + number), group // 6)
+                for n, t in enumerate(talks)
+            ]
+            capture = Capture()
+            for row in zip(*connections):
+                capture.add(row)
+            shortest = min(map(len, connections))
+            for connection in connections:
+                capture.add(connection[shortest:])
+            file.write(capture.pcap()[24:])
+
+
+def timed(*command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    wall = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, cpu, done.stdout
+
+
+def peak_kb(*command):
+    """The peak of its resident memory, by /usr/bin/time's way of asking."""
+    pid = os.posix_spawn(command[0], command, os.environ,
+                         file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+    return os.wait4(pid, 0)[2].ru_maxrss
+
+
+def main():
+    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    path = Path(sys.argv[2] if len(sys.argv) > 2 else Path(tempfile.gettempdir()) / "inspect.pcap")
+    if not path.exists():
+        write_capture(path, megabytes)
+    size = path.stat().st_size
+    path.read_bytes()[:1]  # into the page cache
+    runs = [timed(PROGRAM, "inspect", "--summary", path) for _ in range(3)]
+    wall, cpu, text = min(runs)
+    print(text.splitlines()[-1])
+    print(f"{size / 1e6:.0f} MB in {wall:.3f} s: {size / 1e9 / wall:.2f} GB/s ({cpu:.3f} s of CPU); "
+          f"peak {peak_kb(str(PROGRAM), 'inspect', '--summary', str(path)) / 1024:.1f} MB")
+    tshark = shutil.which("tshark")
+    if tshark:
+        part = path.with_suffix(".part.pcap")
+        with open(path, "rb") as whole:
+            data = whole.read(TSHARK_MB * 1_000_000)
+        part.write_bytes(data)
+        fields = [word for field in FIELDS for word in ("-e", field)]
+        done = subprocess.run([tshark, "-r", part, "-T", "fields", *fields, "-Y",
+                               "tls.handshake.type"], capture_output=True, check=False)
+        start = time.monotonic()
+        subprocess.run([tshark, "-r", part, "-T", "fields", *fields, "-Y", "tls.handshake.type"],
+                       capture_output=True, check=False)
+        slow = time.monotonic() - start
+        times = []
+        for _ in range(5):
+            start = time.monotonic()
+            subprocess.run([PROGRAM, "inspect", "--json", part], capture_output=True, check=False)
+            times.append(time.monotonic() - start)
+        print(f"first {TSHARK_MB} MB: tshark {slow:.2f} s ({len(done.stdout.splitlines())} lines), "
+              f"inspect --json {min(times):.3f} s: {slow / min(times):.0f} times faster")
+
+
+if __name__ == "__main__":
+    main()
