@@ -395,9 +395,10 @@ static void notes_stream(struct lines *lines, const struct stream *stream) {
              from_client ? "client" : "server", name ? name : "unknown",
              (unsigned long long)stream->alert_frame);
     }
-    if (stream->lost[0] + stream->lost[1] > 0) {
-        line(lines, "%llu bytes were not captured",
-             (unsigned long long)(stream->lost[0] + stream->lost[1]));
+    unsigned long long lost = stream->lost[0];
+    lost += stream->lost[1];
+    if (lost > 0) {
+        line(lines, "%llu bytes were not captured", lost);
     }
     if (stream->is_tls && stream->transport == STREAM_TCP &&
         (stream->bytes[0] == 0 || stream->bytes[1] == 0)) {
@@ -406,9 +407,10 @@ static void notes_stream(struct lines *lines, const struct stream *stream) {
     if (stream->is_tls && !stream->saw_syn && stream->transport == STREAM_TCP) {
         line(lines, "the connection's start was not captured");
     }
-    if (stream->sides[0].plain_len + stream->sides[1].plain_len > 0 && stream->is_tls) {
-        line(lines, "TLS began after %llu bytes in clear (STARTTLS, or a proxy)",
-             (unsigned long long)(stream->sides[0].plain_len + stream->sides[1].plain_len));
+    unsigned long long plain = stream->sides[0].plain_len;
+    plain += stream->sides[1].plain_len;
+    if (plain > 0 && stream->is_tls) {
+        line(lines, "TLS began after %llu bytes in clear (STARTTLS, or a proxy)", plain);
     }
 }
 

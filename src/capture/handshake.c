@@ -149,7 +149,7 @@ static void on_client_hello(struct stream *stream, struct issued *issued,
     if (!handshake) {
         return;
     }
-    stream->client = (int8_t)message->direction;
+    stream->client = message->direction;
     struct offer *offer = is_second ? &handshake->second : &handshake->offer;
     memset(offer, 0, sizeof(*offer));
     offer->seen = true;
@@ -217,7 +217,7 @@ static void on_server_hello(struct stream *stream, struct issued *issued,
         return;
     }
     (void)issued;
-    stream->client = (int8_t)(1 - message->direction);
+    stream->client = 1 - message->direction;
     handshake->decrypted = message->decrypted;
     if (hello.is_retry) {
         handshake->retry = true;
@@ -306,7 +306,7 @@ void handshake_began(struct stream *stream, struct issued *issued, const struct 
                        message->type == HANDSHAKE_SERVER_HELLO_DONE ||
                        message->type == HANDSHAKE_CERTIFICATE_REQUEST;
     if (stream->client < 0 && (client_type || server_type)) {
-        stream->client = (int8_t)(client_type ? message->direction : 1 - message->direction);
+        stream->client = client_type ? message->direction : 1 - message->direction;
     }
     unsigned seen = seen_of(message->type, stream->client == message->direction);
     if (seen == 0) {
@@ -367,7 +367,7 @@ static void on_ssl2_client(struct stream *stream, struct issued *issued,
     if (!handshake) {
         return;
     }
-    stream->client = (int8_t)message->direction;
+    stream->client = message->direction;
     struct offer *offer = &handshake->offer;
     offer->seen = true;
     offer->whole = message->whole;

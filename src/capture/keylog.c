@@ -146,11 +146,12 @@ static int hex_digit(uint8_t c) {
 static size_t read_hex(struct cursor *c, uint8_t *out, size_t cap) {
     size_t len = 0;
     while (cursor_left(c) >= 2 && hex_digit(c->at[0]) >= 0) {
+        int high = hex_digit(c->at[0]);
         int low = hex_digit(c->at[1]);
-        if (low < 0 || len == cap) {
+        if (high < 0 || low < 0 || len == cap) {
             return 0;
         }
-        out[len++] = (uint8_t)(hex_digit(c->at[0]) << 4 | low);
+        out[len++] = (uint8_t)(high * 16 + low);
         (void)cursor_take(c, 2);
     }
     return len;

@@ -82,6 +82,10 @@ struct event *stream_add_event(struct stream *stream, const struct event *event)
     return added;
 }
 
+bool event_is_from_client(const struct stream *stream, const struct event *event) {
+    return event->direction == (stream->client < 0 ? 0 : stream->client);
+}
+
 unsigned stream_renegotiations(const struct stream *stream) {
     uint32_t a = stream->sides[0].ccs;
     uint32_t b = stream->sides[1].ccs;

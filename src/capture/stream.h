@@ -227,7 +227,7 @@ struct stream {
     bool saw_reset;
     bool fin[2];
     bool is_tls;          /* records were found */
-    int8_t client;        /* the direction of the TLS client; -1: not known */
+    int client;           /* the direction of the TLS client; -1: not known */
     bool early_data_seen; /* data from the client between its hello and the server's */
     uint16_t alert;       /* a fatal one in clear: level << 8 | description; 0: none */
     uint8_t alert_direction;
@@ -255,6 +255,9 @@ struct handshake *stream_add_handshake(struct stream *stream);
 /* Adds a row, or counts it into the last one where they make one. Returns it, or null when
  * there are too many. */
 struct event *stream_add_event(struct stream *stream, const struct event *event);
+
+/* True when the row is the TLS client's, or as far as is known the TCP client's. */
+bool event_is_from_client(const struct stream *stream, const struct event *event);
 
 /* How many renegotiations were completed, by their ChangeCipherSpec. */
 unsigned stream_renegotiations(const struct stream *stream);

@@ -98,8 +98,10 @@ static void message_keep(struct side *side, struct bytes data) {
         side->message = grown;
         side->message_cap = cap;
     }
-    memcpy(side->message + side->message_kept, data.data, want - side->message_kept);
-    side->message_kept = want;
+    if (want > side->message_kept) {
+        memcpy(side->message + side->message_kept, data.data, want - side->message_kept);
+        side->message_kept = want;
+    }
 }
 
 /* The header is whole. False: it is none, so that the record is encrypted after all. */
@@ -294,7 +296,7 @@ static void record_keep(struct side *side, struct bytes data) {
         side->record = malloc(RECORD_MAX + WIRE_RECORD_HEADER);
         side->record_have = 0;
     }
-    if (side->record && side->record_have + data.len <= RECORD_MAX) {
+    if (side->record && data.len > 0 && side->record_have + data.len <= RECORD_MAX) {
         memcpy(side->record + side->record_have, data.data, data.len);
         side->record_have += (uint32_t)data.len;
     }
@@ -499,11 +501,12 @@ static bool looks_like_records(struct bytes data) {
     struct cursor c = cursor_of(data);
     unsigned records = 0;
     while (cursor_left(&c) >= WIRE_RECORD_HEADER) {
-        struct bytes header = cursor_take(&c, WIRE_RECORD_HEADER);
-        if (!header_is_good(header.data) || header.data[2] > 4) {
+        const uint8_t *header = c.at;
+        (void)cursor_take(&c, WIRE_RECORD_HEADER);
+        if (!header_is_good(header) || header[2] > 4) {
             return false;
         }
-        size_t len = (size_t)(header.data[3] << 8 | header.data[4]);
+        size_t len = (size_t)(header[3] << 8 | header[4]);
         size_t left = cursor_left(&c);
         (void)cursor_take(&c, len < left ? len : left);
         records++;

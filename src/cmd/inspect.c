@@ -84,6 +84,7 @@ static void heap_push(struct run *run, struct waiting item) {
 static struct waiting heap_pop(struct run *run) {
     struct waiting first = run->heap[0];
     run->heap[0] = run->heap[--run->heap_count];
+    run->heap[run->heap_count].text = NULL;
     size_t at = 0;
     for (;;) {
         size_t child = 2 * at + 1;
@@ -103,7 +104,7 @@ static struct waiting heap_pop(struct run *run) {
 }
 
 static void print_waiting(struct run *run) {
-    struct waiting item = heap_pop(run);
+    const struct waiting item = heap_pop(run);
     if (run->options.form == FORM_JSON) {
         fputs(run->printed > 0 ? ",\n" : "\n", stdout);
     }

@@ -203,8 +203,7 @@ static void put_handshake(const struct stream *stream, const struct handshake *h
 static void put_message(const struct stream *stream, const struct event *event, FILE *out) {
     char text[DESCRIBE_TEXT_MAX];
     describe_event(event, text, sizeof(text));
-    bool from_client =
-        stream->client < 0 ? event->direction == 0 : event->direction == stream->client;
+    bool from_client = event_is_from_client(stream, event);
     fprintf(out, "{\"frame\":%llu", (unsigned long long)event->place.frame);
     put_time(event->place.time_ns, out);
     put_text("from", from_client ? "client" : "server", out);

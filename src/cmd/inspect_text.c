@@ -61,8 +61,7 @@ static void print_row(const struct stream *stream, const struct event *event,
                       const struct style *style, FILE *out) {
     char text[DESCRIBE_TEXT_MAX];
     describe_event(event, text, sizeof(text));
-    bool from_client =
-        stream->client < 0 ? event->direction == 0 : event->direction == stream->client;
+    bool from_client = event_is_from_client(stream, event);
     uint64_t since = event->place.time_ns > stream->first.time_ns
                          ? event->place.time_ns - stream->first.time_ns
                          : 0;

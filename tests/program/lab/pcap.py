@@ -145,11 +145,11 @@ class Capture:
         self.frames = [(t, frame[:snap_len], length) for t, frame, length in self.frames]
 
     def pcap(self):
-        out = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, self.link_type)
+        out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, self.link_type)]
         for time_ns, frame, length in self.frames:
             seconds, ns = divmod(time_ns, 1_000_000_000)
-            out += struct.pack("<IIII", seconds, ns, len(frame), length) + frame
-        return out
+            out += [struct.pack("<IIII", seconds, ns, len(frame), length), frame]
+        return b"".join(out)
 
     def pcapng(self, key_log=None, order="<"):
         def block(kind, body):
