@@ -24,8 +24,7 @@ struct flow {
     struct packet_ends ends; /* direction 0: of the first packet */
     bool is_udp;
     bool base_set[2]; /* as Wireshark knows a direction's first sequence number */
-    bool reset_or_fin;
-    bool reported; /* was live, and is no more */
+    bool reported;    /* was live, and is no more */
     uint32_t number;
     uint32_t base[2];
     uint64_t hash;

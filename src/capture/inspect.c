@@ -156,15 +156,12 @@ static struct live *live_start(struct inspect *inspect, struct flow *flow,
 }
 
 /* Wireshark's rule for a new stream on known ports: a SYN with another sequence number than
- * the direction's first, or any SYN after a FIN or RST. */
+ * the direction's first. */
 static bool syn_is_new(const struct flow *flow, uint8_t direction, const struct packet *packet) {
     if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN) {
         return false;
     }
-    if (!flow->base_set[direction]) {
-        return false;
-    }
-    return packet->seq != flow->base[direction] || flow->reset_or_fin;
+    return flow->base_set[direction] && packet->seq != flow->base[direction];
 }
 
 static void flow_note_base(struct flow *flow, uint8_t direction, const struct packet *packet) {
@@ -175,9 +172,6 @@ static void flow_note_base(struct flow *flow, uint8_t direction, const struct pa
     if (!flow->base_set[1 - direction] && (packet->tcp_flags & TCP_ACK)) {
         flow->base_set[1 - direction] = true;
         flow->base[1 - direction] = packet->ack - 1;
-    }
-    if (packet->tcp_flags & (TCP_FIN | TCP_RST)) {
-        flow->reset_or_fin = true;
     }
 }
 

@@ -174,7 +174,7 @@ static void ip_icmp_v6(struct layer *layer) {
 }
 
 static void ip_tcp(struct layer *layer, struct packet *packet) {
-    if (layer->data.len < (layer->in_icmp ? 8 : TCP_NEEDED)) {
+    if (layer->data.len < TCP_NEEDED) {
         layer->kind = LAYER_END;
         return;
     }

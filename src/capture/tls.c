@@ -98,7 +98,7 @@ static void message_keep(struct side *side, struct bytes data) {
         side->message = grown;
         side->message_cap = cap;
     }
-    if (want > side->message_kept) {
+    if (data.data && want > side->message_kept) {
         memcpy(side->message + side->message_kept, data.data, want - side->message_kept);
         side->message_kept = want;
     }

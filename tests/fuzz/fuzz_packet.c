@@ -5,7 +5,9 @@
 #include "capture/defrag.h"
 #include "fuzz.h"
 
-static const int link_types[] = { 1, 113, 276, 101, 0, 9, 50, 51, 104, 105, 107, 127, 192, 239, 117 };
+static const int link_types[] = {
+    1, 113, 276, 101, 0, 9, 50, 51, 104, 105, 107, 127, 192, 239, 117
+};
 
 static void check_view(struct bytes view, struct bytes within) {
     assert(view.len == 0 ||
