@@ -85,7 +85,10 @@ static void event_count(const struct event *event, const char *what, char *out, 
 static void event_handshake(const struct event *event, char *out, size_t cap) {
     const char *name = iana_find(NAME_HANDSHAKE, event->code);
     char text[DESCRIBE_ADDRESS_MAX];
-    if (name) {
+    if (event->is_ssl2) {
+        snprintf(text, sizeof(text), "SSLv2 %s",
+                 event->code == SSL2_SERVER_HELLO ? "Server Hello" : "Client Hello");
+    } else if (name) {
         title_case(name, text, sizeof(text));
     } else {
         snprintf(text, sizeof(text), "handshake type %u", event->code);
@@ -299,8 +302,12 @@ unsigned describe_fields(const struct stream *stream, const struct event *event,
             answer_lines(&lines, handshake);
         }
         break;
-    case HANDSHAKE_NEW_SESSION_TICKET:
-        ticket_lines(&lines, event);
+    case HANDSHAKE_NEW_SESSION_TICKET: /* SSLv2's Server Hello has the same number */
+        if (event->is_ssl2) {
+            answer_lines(&lines, handshake);
+        } else {
+            ticket_lines(&lines, event);
+        }
         break;
     default:
         break;

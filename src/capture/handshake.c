@@ -404,6 +404,7 @@ void handshake_ssl2(struct stream *stream, struct issued *issued, const struct m
     (void)stream_add_event(stream, &(struct event){
                                        .kind = EVENT_HANDSHAKE,
                                        .direction = message->direction,
+                                       .is_ssl2 = true,
                                        .code = message->type,
                                        .count = 1,
                                        .len = message->len,

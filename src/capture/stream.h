@@ -167,6 +167,7 @@ struct event {
     enum event_kind kind;
     uint8_t direction; /* 0, 1: see struct stream */
     bool decrypted;
+    bool is_ssl2;
     uint16_t code;
     uint16_t handshake; /* whose it is: index into handshakes */
     uint32_t count;     /* records, where several make one row */

@@ -536,18 +536,33 @@ static void resync_data(const struct step *step, struct cursor *c) {
     }
 }
 
+/* The same for what may be SSL 2.0: a client's hello, or the server's answer to one. */
+static enum side_state start_decide_ssl2(const struct side *side, size_t *ssl2_len) {
+    const uint8_t *head = side->head;
+    unsigned n = side->head_len;
+    bool client = n < 3 || head[2] == HANDSHAKE_CLIENT_HELLO;
+    if (n >= 3 && !client && head[2] != SSL2_SERVER_HELLO) {
+        return SIDE_SEARCH;
+    }
+    if (n < SSL2_HELLO_HEADER) {
+        return SIDE_START;
+    }
+    if (client) {
+        return ssl2_hello_starts(head, ssl2_len) ? SIDE_SSL2 : SIDE_SEARCH;
+    }
+    *ssl2_len = ((size_t)(head[0] & 0x7f) << 8 | head[1]) + 2;
+    bool version = head[5] == 0 && head[6] == 2;
+    return version && head[3] <= 1 && *ssl2_len > SSL2_HELLO_HEADER && *ssl2_len <= RECORD_MAX
+               ? SIDE_SSL2
+               : SIDE_SEARCH;
+}
+
 /* Decides on the first bytes, which are in side->head. Returns the new state, or SIDE_START. */
 static enum side_state start_decide(const struct side *side, size_t *ssl2_len) {
     const uint8_t *head = side->head;
     unsigned n = side->head_len;
-    if (n >= 3 && (head[0] & 0x80) && head[2] == 1) {
-        if (n < SSL2_HELLO_HEADER) {
-            return SIDE_START;
-        }
-        return ssl2_hello_starts(head, ssl2_len) ? SIDE_SSL2 : SIDE_SEARCH;
-    }
     if (head[0] & 0x80) {
-        return n < 3 ? SIDE_START : SIDE_SEARCH;
+        return start_decide_ssl2(side, ssl2_len);
     }
     if (head[0] < RECORD_CHANGE_CIPHER_SPEC || head[0] > RECORD_HEARTBEAT ||
         (n >= 2 && head[1] != 3)) {
@@ -604,12 +619,12 @@ static void ssl2_data(const struct step *step, struct cursor *c) {
     size_t want = side->record_len - side->record_have;
     size_t left = cursor_left(c);
     record_keep(side, cursor_take(c, want < left ? want : left));
-    if (side->record_have < side->record_len) {
+    if (!side->record || side->record_have < side->record_len) {
         return;
     }
     const struct message message = {
         .direction = step->direction,
-        .type = HANDSHAKE_CLIENT_HELLO,
+        .type = side->record[2],
         .whole = true,
         .len = side->record_len,
         .body = { side->record, side->record_have },
@@ -619,6 +634,10 @@ static void ssl2_data(const struct step *step, struct cursor *c) {
     handshake_ssl2(step->stream, step->reader->issued, &message);
     side->record_have = 0;
     enter_records(step, false);
+    if (message.type == SSL2_SERVER_HELLO) { /* what follows is SSL 2.0's, and not read */
+        side->state = SIDE_IGNORE;
+        step->stream->sides[1 - step->direction].state = SIDE_IGNORE;
+    }
 }
 
 /* --- from outside --- */

@@ -199,8 +199,12 @@ static void judge_frames(const struct handshake *handshake, struct judgement *ou
 struct judgement verdict_of(const struct stream *stream, const struct handshake *handshake) {
     struct judgement out = { .verdict = VERDICT_CANNOT_TELL };
     out.offer_unknown = !handshake->offer.seen;
+    const struct answer *answer = &handshake->answer;
     if (handshake->offer.seen) {
         out.offered = offered(&handshake->offer);
+        if (answer->seen && !version_is_tls13(answer->version) && handshake->offer.ticket.len > 0) {
+            out.offered = BY_TICKET; /* beside it a PSK was for TLS 1.3 */
+        }
         out.compatibility_id =
             handshake->offer.session_id.len > 0 && is_compatibility_id(&handshake->offer);
     }

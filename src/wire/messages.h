@@ -61,6 +61,7 @@ struct ssl2_hello {
     struct bytes challenge;
 };
 
+#define SSL2_SERVER_HELLO 4  /* its message type; a client's hello is 1, as in TLS */
 #define SSL2_HELLO_HEADER 11 /* bytes that tell whether it is one */
 
 /* True when the first SSL2_HELLO_HEADER bytes are those of a CLIENT-HELLO; *len is then the

@@ -616,6 +616,20 @@ def test_records_that_split_messages(world, capture_file):
     assert verdicts(capture_file(talk)) == ["new"]
 
 
+def test_ssl_2(capture_file):
+    def connection(hit, session_id):
+        hello = bytes.fromhex("0100020003") + struct.pack("!HH", len(session_id), 16)
+        hello += bytes.fromhex("010080") + session_id + bytes(16)
+        answer = b"\x04" + bytes([hit, 1]) + struct.pack("!HHHH", 2, 40, 3, 16) + bytes(59)
+        packets = [struct.pack("!H", 0x8000 | len(m)) + m for m in (hello, answer)]
+        events = [("client", len(packets[0])), ("server", len(packets[1]))]
+        return Connection(*packets, events, client_end=("10.0.0.1", 1000 + hit)).packets
+
+    got = streams(capture_file(connection(0, b""), connection(1, bytes(range(16)))))
+    assert [got[n]["verdict"] for n in (0, 1)] == ["new", "resumed-by-session-id"]
+    assert got[0]["version"] == "SSLv2"
+
+
 # --- numbering ---
 
 
