@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <openssl/aead.h>
 #include <openssl/base64.h>
@@ -88,6 +89,12 @@ void crypto_extract(const char *label, struct bytes secret, uint8_t out[static C
 
 int crypto_base64(struct bytes text, uint8_t *out, size_t cap, size_t *len) {
     return EVP_DecodeBase64(out, len, cap, text.data, text.len) ? 0 : -1;
+}
+
+void crypto_hash_key(uint64_t key[static 2]) {
+    if (getentropy(key, 2 * sizeof(key[0])) != 0) {
+        abort();
+    }
 }
 
 uint64_t crypto_siphash(const uint64_t key[static 2], struct bytes data) {

@@ -53,6 +53,10 @@ void crypto_extract(const char *label, struct bytes secret, uint8_t out[static C
  * 4 of the text. */
 int crypto_base64(struct bytes text, uint8_t *out, size_t cap, size_t *len);
 
+/* A random key for crypto_siphash, straight from the system: seeding the library's generator
+ * costs more than a short-lived command does. Never fails: it ends the process instead. */
+void crypto_hash_key(uint64_t key[static 2]);
+
 /* SipHash-2-4: where an attacker can choose what is indexed. */
 uint64_t crypto_siphash(const uint64_t key[static 2], struct bytes data);
 

@@ -11,7 +11,7 @@
 
 int flow_table_init(struct flow_table *table) {
     memset(table, 0, sizeof(*table));
-    crypto_random(table->key, sizeof(table->key));
+    crypto_hash_key(table->key);
     table->bucket_count = BUCKETS_FIRST;
     table->buckets = calloc(table->bucket_count, sizeof(struct flow *));
     return table->buckets ? 0 : -1;

@@ -45,7 +45,7 @@ struct issued *issued_new(void) {
         return NULL;
     }
     memset(issued->chains, 0xff, ISSUED_MAX * sizeof(*issued->chains));
-    crypto_random(issued->hash_key, sizeof(issued->hash_key));
+    crypto_hash_key(issued->hash_key);
     return issued;
 }
 

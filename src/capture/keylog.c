@@ -43,7 +43,7 @@ struct keylog *keylog_new(void) {
     if (!keylog) {
         return NULL;
     }
-    crypto_random(keylog->key, sizeof(keylog->key));
+    crypto_hash_key(keylog->key);
     keylog->bucket_count = BUCKETS_FIRST;
     keylog->buckets = calloc(BUCKETS_FIRST, sizeof(struct entry *));
     if (!keylog->buckets) {

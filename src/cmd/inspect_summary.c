@@ -41,7 +41,7 @@ struct summary {
 struct summary *summary_new(void) {
     struct summary *summary = calloc(1, sizeof(*summary));
     if (summary) {
-        crypto_random(summary->key, sizeof(summary->key));
+        crypto_hash_key(summary->key);
         snprintf(summary->others.server, sizeof(summary->others.server), "(others)");
     }
     return summary;
