@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "capture/pcapng.h"
 
-#define FILE_BUFFER (1 << 20)
+#define FILE_BUFFER (1 << 17)
 #define GZIP_BUFFER (1 << 17)
 #define LIVE_SNAP_LEN 262144
 #define LIVE_BUFFER (32 << 20)
@@ -30,6 +30,7 @@ struct inflow {
 
 struct source {
     FILE *file;            /* owned, unless libpcap has it */
+    char *buffer;          /* owned; file's */
     pcap_t *pcap;          /* owned */
     struct pcapng *pcapng; /* owned */
     struct inflow *inflow; /* owned by file */
@@ -120,7 +121,10 @@ static int source_open_stream(struct source *source, int fd, uint8_t magic[stati
     if (!source->file) {
         return err_set_errno(err, errno ? errno : ENOMEM, "cannot read");
     }
-    (void)setvbuf(source->file, NULL, _IOFBF, FILE_BUFFER);
+    source->buffer = malloc(FILE_BUFFER); /* glibc keeps its own small one unless given another */
+    if (source->buffer) {
+        (void)setvbuf(source->file, source->buffer, _IOFBF, FILE_BUFFER);
+    }
     return 0;
 }
 
@@ -301,6 +305,7 @@ void source_close(struct source *source) {
     if (source->file) {
         fclose(source->file);
     }
+    free(source->buffer);
     free(source->expression);
     free(source);
 }

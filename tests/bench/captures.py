@@ -90,11 +90,12 @@ def timed(*command):
     return wall, cpu, done.stdout
 
 
-def peak_kb(*command):
-    """The peak of its resident memory, by /usr/bin/time's way of asking."""
-    pid = os.posix_spawn(command[0], command, os.environ,
-                         file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
-    return os.wait4(pid, 0)[2].ru_maxrss
+def peak_mb(*command):
+    """The peak of its resident memory. A process of its own asks, because what is started
+    from here begins with the size of this one."""
+    done = subprocess.run(["/usr/bin/time", "-f", "%M", *command], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    return int(done.stderr.split()[-1]) / 1024
 
 
 def main():
@@ -110,7 +111,7 @@ def main():
     wall, cpu, text = min(runs)
     print(text.splitlines()[-1])
     print(f"{size / 1e6:.0f} MB in {wall:.3f} s: {size / 1e9 / wall:.2f} GB/s ({cpu:.3f} s of CPU); "
-          f"peak {peak_kb(str(PROGRAM), 'inspect', '--summary', str(path)) / 1024:.1f} MB")
+          f"peak {peak_mb(PROGRAM, 'inspect', '--summary', path):.1f} MB")
     tshark = shutil.which("tshark")
     if tshark:
         part = path.with_suffix(".part.pcap")

@@ -14,6 +14,7 @@ PAGES = [
     "reprise-run.1",
     "reprise-check.1",
     "reprise-ctl.1",
+    "reprise-inspect.1",
     "reprise.conf.5",
     "reprise-reasons.7",
 ]
