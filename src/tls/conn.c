@@ -394,7 +394,7 @@ static void hide_foreign_extensions(const SSL_CLIENT_HELLO *hello) {
 }
 
 /* Called when a hello has been read, before anything is done about it. */
-static enum ssl_select_cert_result_t hello_read(const SSL_CLIENT_HELLO *hello) {
+static enum ssl_select_cert_result_t library_hello(const SSL_CLIENT_HELLO *hello) {
     const SSL_CTX *ctx = SSL_get_SSL_CTX(hello->ssl);
     hide_foreign_extensions(hello);
     SSL_set_max_cert_list(hello->ssl, SSL_CTX_get_max_cert_list(ctx));
@@ -403,7 +403,7 @@ static enum ssl_select_cert_result_t hello_read(const SSL_CLIENT_HELLO *hello) {
 }
 
 void tls_conn_set_callbacks(SSL_CTX *ctx) {
-    SSL_CTX_set_select_certificate_cb(ctx, hello_read);
+    SSL_CTX_set_select_certificate_cb(ctx, library_hello);
     SSL_CTX_set_msg_callback(ctx, refuse_message);
     SSL_CTX_set_ticket_aead_method(ctx, &ticket_method);
     SSL_CTX_sess_set_get_cb(ctx, session_get);
