@@ -80,8 +80,9 @@ struct master {
     struct upgrade upgrade;    /* to another program */
     bool handed_over;          /* that one is the service now */
     struct outputs outputs;
-    int demo_fd; /* owned; -1: none */
-    int self_fd; /* owned: this program's file, to run the demonstration from */
+    struct cache_region *swept; /* in the keeper: owned */
+    int demo_fd;                /* owned; -1: none */
+    int self_fd;                /* owned: this program's file, to run the demonstration from */
     struct config_address demo_address;
 };
 
@@ -199,7 +200,8 @@ static void child_keeper(struct master *m, pid_t parent) {
     size_t count = 0;
     struct cache_term *caches = generation_cache_terms(m->gen, &count);
     child_drop(m, parent);
-    m->gen->caches = NULL; /* their memory stays mapped */
+    m->swept = m->gen->caches; /* stays mapped for as long as the process runs */
+    m->gen->caches = NULL;
     generation_free(m->gen, NULL);
     m->gen = NULL;
     exit(m->options.keeper(m->shared.keyring, &lives, m->keys.state, caches, count));
