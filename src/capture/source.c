@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -188,6 +189,9 @@ struct source *source_open_live(const char *interface, struct err *err) {
     pcap_set_buffer_size(source->pcap, LIVE_BUFFER);
     source->nanoseconds = pcap_set_tstamp_precision(source->pcap, PCAP_TSTAMP_PRECISION_NANO) == 0;
     int status = pcap_activate(source->pcap);
+    if (status >= 0 && pcap_setnonblock(source->pcap, 1, text) != 0) {
+        status = PCAP_ERROR;
+    }
     if (status < 0) {
         const char *more = pcap_geterr(source->pcap);
         err_set(err, "%s: %s", interface, more[0] ? more : pcap_statustostr(status));
@@ -244,7 +248,9 @@ static enum source_status pcap_take(struct source *source, struct source_packet 
     if (status == PCAP_ERROR_BREAK) {
         return SOURCE_END;
     }
-    if (status == 0) {
+    if (status == 0) { /* live, and nothing there: waited for here, where signals end it */
+        struct pollfd ready = { .fd = pcap_get_selectable_fd(source->pcap), .events = POLLIN };
+        (void)poll(&ready, ready.fd >= 0, LIVE_TIMEOUT_MS);
         return SOURCE_IDLE;
     }
     if (status < 0) {

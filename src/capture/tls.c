@@ -293,7 +293,7 @@ static void record_end(const struct step *step) {
 /* Keeps what comes of a record that is to be decrypted, or of an alert. */
 static void record_keep(struct side *side, struct bytes data) {
     if (!side->record) {
-        side->record = malloc(RECORD_MAX + WIRE_RECORD_HEADER);
+        side->record = calloc(1, RECORD_MAX + WIRE_RECORD_HEADER);
         side->record_have = 0;
     }
     if (side->record && data.len > 0 && side->record_have + data.len <= RECORD_MAX) {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.deadline import wait_until
 from lab.pcap import (
     ACK,
     FIN,
@@ -655,6 +656,14 @@ def test_streams_are_numbered_as_wireshark_does(tmp_path):
 # --- forms of print ---
 
 
+def has_packet_socket(pid):
+    """Whether the process has mapped a packet socket's ring: it is past its start."""
+    try:
+        return "socket:" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
 def test_the_ladder(world, capture_file):
     text = inspect(capture_file(*twice(world)))
     assert "resumed by session ticket (stateless), abbreviated handshake" in text
@@ -703,6 +712,28 @@ def test_a_damaged_file_is_read_as_far_as_it_goes(world, capture_file, tmp_path)
         document = json.loads(inspect("--json", cut, ok=1))
         assert document["streams"][0]["verdict"] == "new"
         assert document["incomplete"]
+
+
+@pytest.mark.parametrize("signal", [2, 15])
+def test_an_interface_until_interrupted(signal, tmp_path):
+    """Where nothing comes, too. The filter takes no packet of anyone's."""
+    out = tmp_path / "out"
+    command = [binary(), "inspect", "-i", "lo", "-f", "ip proto 253"]
+    with open(out, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        wait_until(
+            lambda: "it waits for packets",
+            lambda: process.poll() is not None or has_packet_socket(process.pid),
+        )
+        if process.poll() is not None:
+            pytest.skip(f"may not capture: {out.read_text()}")
+        process.send_signal(signal)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert out.read_text() == "0 packets, 0 TCP streams, 0 with TLS or DTLS\n"
 
 
 def test_wrong_usage(tmp_path):
