@@ -702,9 +702,7 @@ static void conn_leave_member(struct conn *conn) {
 static void backend_on_event(struct loop_io *io, uint32_t events) {
     struct conn *conn = (struct conn *)((char *)io - offsetof(struct conn, backend.io));
     if (conn->connecting) {
-        int error = 0;
-        socklen_t len = sizeof(error);
-        if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
+        if (events & (EPOLLERR | EPOLLHUP)) { /* it failed; else it can be written to */
             conn_leave_member(conn);
             conn_connect(conn);
             return;

@@ -37,6 +37,7 @@ static void name_set(struct switches_name *place, const uint8_t name[static SWIT
 
 void switches_inherit(struct switches *s, const struct switches *from) {
     atomic_store(&s->invalid_before_ms, atomic_load(&from->invalid_before_ms));
+    atomic_store(&s->names_used, atomic_load(&from->names_used));
     for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
         name_set(&s->names[i], from->names[i].name, atomic_load(&from->names[i].before_ms));
     }
@@ -64,13 +65,18 @@ bool switches_invalidate_name(struct switches *s, const uint8_t name[static SWIT
         return false;
     }
     name_set(free_place, name, now_ms);
+    unsigned place = (unsigned)(free_place - s->names);
+    if (place >= atomic_load(&s->names_used)) {
+        atomic_store(&s->names_used, place + 1);
+    }
     return true;
 }
 
 uint64_t switches_invalid_before_ms(const struct switches *s,
                                     const uint8_t name[static SWITCHES_NAME_LEN]) {
     uint64_t before_ms = atomic_load(&s->invalid_before_ms);
-    for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
+    unsigned used = atomic_load(&s->names_used);
+    for (unsigned i = 0; i < used && i < SWITCHES_NAMES; i++) {
         uint64_t name_ms = name_get(&s->names[i], name);
         before_ms = name_ms > before_ms ? name_ms : before_ms;
     }

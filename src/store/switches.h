@@ -30,6 +30,7 @@ struct switches {
     _Atomic uint32_t session_cache;
     _Atomic uint32_t session_tickets;
     _Atomic uint64_t invalid_before_ms;
+    _Atomic uint32_t names_used; /* of the places below, the first so many */
     struct switches_name names[SWITCHES_NAMES];
 };
 
