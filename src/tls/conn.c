@@ -17,9 +17,6 @@
 #include "wire/limits.h"
 
 #define TLS12_VERIFY_DATA_LEN 12 /* RFC 5246 7.4.9 */
-#define RECORD_PLAIN_MAX 16384
-#define RECORD_EXTRA_MAX 64    /* header, nonce, tag, inner type of one record */
-#define PENDING_EXTRA_MAX 8192 /* tickets, alerts, key updates that go out first */
 
 /* The process's worker, for the one callback that is given no connection. */
 static const struct tls_worker *the_worker;
@@ -28,69 +25,16 @@ static struct tls_conn *conn_of(const SSL *ssl) {
     return SSL_get_app_data(ssl);
 }
 
-/* --- the library's end of struct tls_io --------------------------------- */
-
-static int io_read(BIO *bio, char *out, int len) {
-    struct tls_worker *worker = BIO_get_data(bio);
-    struct bytes *in = &worker->io.in;
-    BIO_clear_retry_flags(bio);
-    if (in->len == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    size_t n = in->len < (size_t)len ? in->len : (size_t)len;
-    memcpy(out, in->data, n);
-    in->data += n;
-    in->len -= n;
-    return (int)n;
-}
-
-static int io_write(BIO *bio, const char *data, int len) {
-    struct tls_worker *worker = BIO_get_data(bio);
-    struct tls_io *io = &worker->io;
-    BIO_clear_retry_flags(bio);
-    size_t room = io->out_cap - io->out_len;
-    if (room == 0) {
-        BIO_set_retry_write(bio);
-        return -1;
-    }
-    size_t n = room < (size_t)len ? room : (size_t)len;
-    memcpy(io->out + io->out_len, data, n);
-    io->out_len += n;
-    return (int)n;
-}
-
-static long io_ctrl(BIO *bio, int command, long num, void *ptr) {
-    (void)bio;
-    (void)num;
-    (void)ptr;
-    return command == BIO_CTRL_FLUSH;
-}
-
 int tls_worker_init(struct tls_worker *worker) {
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "reprise");
-    if (!method || !BIO_meth_set_read(method, io_read) || !BIO_meth_set_write(method, io_write) ||
-        !BIO_meth_set_ctrl(method, io_ctrl)) {
-        BIO_meth_free(method);
+    if (tls_bio_open(&worker->bio, &worker->io) != 0) {
         return -1;
     }
-    worker->bio_method = method;
-    worker->bio = BIO_new(method);
-    if (!worker->bio) {
-        tls_worker_fini(worker);
-        return -1;
-    }
-    BIO_set_data(worker->bio, worker);
     the_worker = worker;
-    BIO_set_init(worker->bio, 1);
     return 0;
 }
 
 void tls_worker_fini(struct tls_worker *worker) {
-    BIO_free(worker->bio);
-    BIO_meth_free(worker->bio_method);
-    worker->bio = NULL;
-    worker->bio_method = NULL;
+    tls_bio_close(&worker->bio);
     the_worker = NULL;
 }
 
@@ -491,8 +435,7 @@ static enum tls_status conn_make_ssl(struct tls_conn *conn, const struct hello *
         return TLS_FAILED;
     }
     SSL_set_app_data(conn->ssl, conn);
-    BIO_up_ref(conn->worker->bio);
-    SSL_set_bio(conn->ssl, conn->worker->bio, conn->worker->bio);
+    tls_bio_attach(&conn->worker->bio, conn->ssl);
     SSL_set_accept_state(conn->ssl);
     SSL_set_shed_handshake_config(conn->ssl, 1);
     allow_long_hello(conn, hello);
@@ -715,10 +658,6 @@ enum tls_status tls_conn_write(struct tls_conn *conn, struct bytes data) {
         data.len -= (size_t)n;
     }
     return TLS_DONE;
-}
-
-size_t tls_conn_sealed_max(size_t len) {
-    return len + (len / RECORD_PLAIN_MAX + 1) * RECORD_EXTRA_MAX + PENDING_EXTRA_MAX;
 }
 
 void tls_conn_close_notify(struct tls_conn *conn) {

@@ -1,10 +1,7 @@
 /* conn.h: one TLS connection: a ClientHello in, a verdict carried out, then bytes.
  *
- * The library never sees a descriptor. A worker has one `struct tls_io`: the
- * bytes just received are read from `in`, and what the library wants to send
- * gathers in `out`; both belong to the connection being worked on, and the
- * caller empties them before it turns to the next. So a connection costs one
- * receive for each readiness and one send for each flight.
+ * The library never sees a descriptor: see tls/io.h. A worker has one `struct
+ * tls_io`, which the connection being worked on has to itself.
  *
  * Order of calls: tls_conn_start once a whole ClientHello is there, then
  * tls_conn_handshake until it is done, then read, write, close_notify, and
@@ -20,36 +17,22 @@
 
 #include "resume/resume.h"
 #include "tls/context.h"
+#include "tls/io.h"
 
 #define TLS_NAME_MAX 255
-
-struct tls_io {
-    struct bytes in; /* borrowed: received, not yet taken by the library */
-    uint8_t *out;    /* borrowed storage of out_cap bytes */
-    size_t out_len;
-    size_t out_cap;
-};
 
 /* A worker's own; every connection points to it. */
 struct tls_worker {
     struct resume resume;
     struct tls_io io;
-    BIO *bio;               /* owned; shared by the worker's connections */
-    BIO_METHOD *bio_method; /* owned */
-    int keylog_fd;          /* borrowed; -1: none */
-    uint64_t now_ms;        /* since 1970; set by the loop before any call */
+    struct tls_bio bio; /* over io; shared by the worker's connections */
+    int keylog_fd;      /* borrowed; -1: none */
+    uint64_t now_ms;    /* since 1970; set by the loop before any call */
 };
 
 /* Prepares a worker whose resume and io are set. Returns 0 or -1 without memory. */
 int tls_worker_init(struct tls_worker *worker);
 void tls_worker_fini(struct tls_worker *worker);
-
-enum tls_status {
-    TLS_DONE,   /* did what was asked */
-    TLS_AGAIN,  /* needs more input, or room in `out` */
-    TLS_EOF,    /* the peer sent close_notify */
-    TLS_FAILED, /* see tls_conn.error and tls_conn.failure */
-};
 
 /* What broke a connection, for the log and for what must follow. */
 enum tls_failure {
@@ -110,13 +93,9 @@ enum tls_status tls_conn_handshake(struct tls_conn *conn);
 /* Decrypts up to cap bytes. TLS_DONE with *len > 0, TLS_AGAIN, TLS_EOF or TLS_FAILED. */
 enum tls_status tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t cap, size_t *len);
 
-/* Encrypts all of `data` into `out`, which must have room for tls_conn_sealed_max
+/* Encrypts all of `data` into `out`, which must have room for tls_sealed_max
  * of it. TLS_DONE or TLS_FAILED. */
 enum tls_status tls_conn_write(struct tls_conn *conn, struct bytes data);
-
-/* The most that `len` bytes of plaintext become on the wire, with what else may
- * go out before them. */
-size_t tls_conn_sealed_max(size_t len);
 
 /* Puts close_notify into `out`. Reading goes on (half-close). */
 void tls_conn_close_notify(struct tls_conn *conn);
