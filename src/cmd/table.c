@@ -76,6 +76,66 @@ static const struct cmd_text inspect_examples[] = {
     { NULL, NULL },
 };
 
+static const struct cmd_text bench_options[] = {
+    { "-k, --kind KIND,...",
+      "What connections resume by: `full` (nothing; the default), `id` and "
+      "`ticket` (TLS 1.2), `psk` (TLS 1.3). Of several one is drawn for each "
+      "connection." },
+    { "--resume SHARE", "The share of `id`, `ticket` and `psk` that resumes, 0 to 1 (1)." },
+    { "--abort WHERE[:SHARE]", "End connections, or that share of them, with a reset after the "
+                               "`hello` or after the `handshake`. May be given for both." },
+    { "-c, --connections N", "Closed loop: so many at a time (64), each begun when one is over." },
+    { "-r, --rate N", "Open loop: so many begin in a second, however slow the answers are; "
+                      "latency counts from when each was to begin." },
+    { "--max-open N", "Open loop: the most at a time (10000); more arrivals are failures." },
+    { "--idle N", "Open so many, hold them for --duration, and tell what memory each takes." },
+    { "-d, --duration TIME", "Such as 500ms, 10s (the default) or 2h." },
+    { "-n, --count N", "So many connections in all; without --duration however long it takes." },
+    { "--timeout TIME", "How long one connection may take (5s)." },
+    { "-w, --workers N", "Processes that share the load (1)." },
+    { "--tls 1.2|1.3", "What full handshakes offer; without it both." },
+    { "--groups LIST", "Such as X25519:P-256; as the TLS library names them." },
+    { "--ciphers LIST", "Such as ECDHE-ECDSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256." },
+    { "--alpn LIST", "Such as h2,http/1.1." },
+    { "-s, --sni LIST", "Server names, taken in turn. Without it HOST, and none for an address." },
+    { "--ca FILE", "Verify the server's certificate against it. Without it any is taken." },
+    { "--http PATH", "Ask GET PATH, and be answered with status 2xx or 3xx (the default: /)." },
+    { "--payload N[:M]", "Send N bytes, and be sent the same back; with M, any M bytes. With k, M "
+                         "or G behind it for bulk." },
+    { "--no-request", "Ask nothing." },
+    { "--close HOW", "`wait`: close_notify, then wait for the server to close (the default; the "
+                     "server's side keeps the port for a while). `fin`: close at once. `reset`: "
+                     "reset the connection." },
+    { "--sessions N",
+      "Sessions to keep for each kind, name and server (as many as --connections)." },
+    { "--session-life TIME", "Offer none that is older (5m)." },
+    { "--across", "Offer a session to whichever server's turn it is." },
+    { "--source LIST", "Local addresses, taken in turn, so that ports do not run out: "
+                       "127.0.0.2-127.0.0.9." },
+    { "--server-pid PID", "Tell CPU and memory of that process and all below it." },
+    { "--compare", "Compare servers, each NAME=HOST:PORT[,pid=N], in turns A B A B: medians, and "
+                   "ratios to the first." },
+    { "--turns N", "Turns of each (5)." },
+    { "-j, --json", "Print JSON: see docs/BENCH.md." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text bench_examples[] = {
+    { "reprise bench 127.0.0.1:8443", "Full handshakes and GET /, for ten seconds." },
+    { "reprise bench -k ticket --payload 100 --server-pid 1234 127.0.0.1:8443",
+      "Resumed connections in front of an echo, and what each costs the server." },
+    { "reprise bench -k id,ticket,psk --resume 0.7 -r 2000 -s www.example.com 192.0.2.1:443",
+      "2000 a second, 70 % of them resumed." },
+    { "reprise bench -n 10000000 --abort hello:0.2 --abort handshake:0.2 --no-request "
+      "127.0.0.1:8443",
+      "A soak: handshakes that never resume, clean and aborted." },
+    { "reprise bench --idle 10000 --payload 1 --server-pid 1234 -d 30s 127.0.0.1:8443",
+      "Memory of idle connections." },
+    { "reprise bench --compare -k psk a=127.0.0.1:8443,pid=12 b=127.0.0.1:9443,pid=34",
+      "Two servers in turns." },
+    { NULL, NULL },
+};
+
 static const struct cmd_text docs_examples[] = {
     { "reprise docs man build/man", "Write the manual pages into that folder." },
     { "reprise docs configuration", "Print docs/CONFIGURATION.md." },
@@ -136,6 +196,17 @@ const struct cmd cmd_table[] = {
       .options = inspect_options,
       .examples = inspect_examples,
       .failure = "a file could not be read to its end (what was read is printed), or written" },
+    { .name = "bench",
+      .run = cmd_bench,
+      .summary = "put load on a TLS server, and tell whether it resumes",
+      .synopsis = "[OPTION...] HOST:PORT...",
+      .description =
+          "Connects to any TLS server, over and over, and verifies that each connection was "
+          "resumed as asked for, or was not. Before it begins it makes the sessions that it "
+          "needs. Tells rates, latencies, what failed and how, and what a connection cost.",
+      .options = bench_options,
+      .examples = bench_examples,
+      .failure = "a connection failed, or no load could be run" },
     { .name = "docs",
       .run = cmd_docs,
       .summary = "write the manual (for packagers)",

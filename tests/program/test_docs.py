@@ -15,6 +15,7 @@ PAGES = [
     "reprise-check.1",
     "reprise-ctl.1",
     "reprise-inspect.1",
+    "reprise-bench.1",
     "reprise.conf.5",
     "reprise-reasons.7",
 ]
