@@ -41,8 +41,8 @@ uint64_t histogram_quantile(const struct histogram *h, double part) {
     double wanted = part * (double)h->count;
     uint64_t rank = (uint64_t)wanted + ((double)(uint64_t)wanted < wanted); /* rounded up */
     uint64_t seen = 0;
-    if (h->count == 0) {
-        return 0;
+    if (h->count == 0 || part >= 1) {
+        return h->max;
     }
     rank = rank < 1 ? 1 : rank;
     for (size_t i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {

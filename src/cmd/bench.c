@@ -71,6 +71,7 @@ static const struct option long_options[] = {
     { "compare", no_argument, NULL, OPT_COMPARE },
     { "turns", required_argument, NULL, OPT_TURNS },
     { "json", no_argument, NULL, 'j' },
+    { "html", required_argument, NULL, OPT_HTML },
     { NULL, 0, NULL, 0 },
 };
 
@@ -260,10 +261,11 @@ static int add_compared(struct bench *bench, char *text, struct err *err) {
         }
         target->options.server_pid = (int)pid;
     }
-    if (load_read_target(&target->options, address, err) != 0) {
+    bench->target_count++; /* from here on it is freed with the others */
+    if (load_read_target(&target->options, address, err) != 0 ||
+        name_of_target(&target->options, address, err) != 0) {
         return -1;
     }
-    bench->target_count++;
     return load_options_check(&target->options, err);
 }
 
@@ -459,6 +461,9 @@ int cmd_bench(int argc, char **argv) {
     for (size_t i = 0; bench.targets && i < bench.target_count; i++) {
         for (unsigned turn = 0; turn < bench.turns_done; turn++) {
             load_result_free(&bench.targets[i].results[turn]);
+        }
+        if (bench.targets[i].options.names != bench.options.names) {
+            load_free_names(&bench.targets[i].options);
         }
     }
     free(bench.targets);

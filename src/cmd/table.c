@@ -117,6 +117,7 @@ static const struct cmd_text bench_options[] = {
                    "ratios to the first." },
     { "--turns N", "Turns of each (5)." },
     { "-j, --json", "Print JSON: see docs/BENCH.md." },
+    { "--html FILE", "Write plots as well, into one file." },
     { NULL, NULL },
 };
 
@@ -126,13 +127,11 @@ static const struct cmd_text bench_examples[] = {
       "Resumed connections in front of an echo, and what each costs the server." },
     { "reprise bench -k id,ticket,psk --resume 0.7 -r 2000 -s www.example.com 192.0.2.1:443",
       "2000 a second, 70 % of them resumed." },
-    { "reprise bench -n 10000000 --abort hello:0.2 --abort handshake:0.2 --no-request "
-      "127.0.0.1:8443",
+    { "reprise bench -n 10000000 --abort hello:0.5 --no-request 127.0.0.1:8443",
       "A soak: handshakes that never resume, clean and aborted." },
-    { "reprise bench --idle 10000 --payload 1 --server-pid 1234 -d 30s 127.0.0.1:8443",
+    { "reprise bench --idle 10000 --payload 1 --server-pid 1234 127.0.0.1:8443",
       "Memory of idle connections." },
-    { "reprise bench --compare -k psk a=127.0.0.1:8443,pid=12 b=127.0.0.1:9443,pid=34",
-      "Two servers in turns." },
+    { "reprise bench --compare -k psk a=10.0.0.1:443 b=10.0.0.2:443", "Two servers in turns." },
     { NULL, NULL },
 };
 

@@ -50,10 +50,18 @@ void load_options_init(struct load_options *options) {
     };
 }
 
-void load_options_free(struct load_options *options) {
+void load_free_names(struct load_options *options) {
+    for (size_t i = 0; i < options->name_count; i++) {
+        free(options->names[i]);
+    }
     free(options->names);
-    free((void *)options->alpn.data);
     options->names = NULL;
+    options->name_count = 0;
+}
+
+void load_options_free(struct load_options *options) {
+    load_free_names(options);
+    free((void *)options->alpn.data);
     options->alpn = (struct bytes){ 0 };
 }
 
@@ -175,22 +183,17 @@ int load_read_names(struct load_options *options, const char *text, struct err *
     for (const char *at = text; *at; at++) {
         count += *at == ',';
     }
-    char *texts = strdup(text);
-    const char **names = calloc(count, sizeof(*names));
-    if (!texts || !names) {
-        free(texts);
-        free(names);
+    char **names = calloc(count, sizeof(*names));
+    if (!names) {
         return err_set(err, "out of memory");
     }
-    free(options->names);
+    load_free_names(options);
     options->names = names;
-    options->name_count = 0;
-    free(texts);
     for (const char *at = text; next_word(&at, word);) {
         if (*word == '\0') {
             return err_set(err, "'%s': expected server names, with commas between", text);
         }
-        names[options->name_count] = strdup(word); /* lives as long as the program */
+        names[options->name_count] = strdup(word);
         if (!names[options->name_count++]) {
             return err_set(err, "out of memory");
         }

@@ -37,8 +37,8 @@ struct load_options {
     size_t target_count;
     struct load_address sources[LOAD_SOURCES_MAX]; /* local addresses, taken in turn */
     size_t source_count;
-    const char **names; /* owned, the texts borrowed: server names, taken in turn */
-    size_t name_count;  /* 0: no name is sent */
+    char **names;      /* owned: server names, taken in turn */
+    size_t name_count; /* 0: no name is sent */
 
     bool kinds[LOAD_KINDS];          /* one of them is drawn for each connection */
     double resume;                   /* the share of LOAD_ID to LOAD_PSK that resumes, 0 to 1 */
@@ -76,6 +76,8 @@ struct load_options {
 /* The defaults. The object is to be freed with load_options_free. */
 void load_options_init(struct load_options *options);
 void load_options_free(struct load_options *options);
+/* Of these, the server names only. */
+void load_free_names(struct load_options *options);
 
 /* Readers of one option's text each. Return 0, or -1 with `err` set. The text must outlive
  * the options. */

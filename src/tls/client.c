@@ -17,6 +17,14 @@ static int session_new(SSL *ssl, SSL_SESSION *session) {
     return conn->on_session && conn->on_session(conn, session);
 }
 
+/* The application data of a context that verifies: without certificates parsed the library
+ * takes no name to compare with. */
+static const char ca_mark[] = "verifies";
+
+static bool verifies_names(const SSL_CTX *ctx) {
+    return SSL_CTX_get_app_data(ctx) == ca_mark;
+}
+
 /* A load tool that pays for verifying is slower than what it measures. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): the library's form */
 static enum ssl_verify_result_t verify_nothing(SSL *ssl, uint8_t *alert) {
@@ -78,6 +86,7 @@ SSL_CTX *tls_client_context(const struct tls_client_way *way, struct err *err) {
     }
     if (way->ca_file) {
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_app_data(ctx, (void *)ca_mark);
     } else {
         SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, verify_nothing);
     }
@@ -119,10 +128,9 @@ int tls_client_start(struct tls_client_conn *conn, const struct tls_client *clie
     tls_bio_attach(&client->bio, conn->ssl);
     SSL_set_connect_state(conn->ssl);
     SSL_set_shed_handshake_config(conn->ssl, 1);
-    bool verifies = SSL_CTX_get_verify_mode(ctx) != SSL_VERIFY_NONE;
     if ((name && !SSL_set_tlsext_host_name(conn->ssl, name)) ||
         (session && !SSL_set_session(conn->ssl, session)) ||
-        (name && verifies && !SSL_set1_host(conn->ssl, name))) {
+        (name && verifies_names(ctx) && !SSL_set1_host(conn->ssl, name))) {
         ERR_clear_error();
         tls_client_end(conn);
         return -1;
