@@ -125,7 +125,7 @@ static const struct cmd_text bench_examples[] = {
     { "reprise bench 127.0.0.1:8443", "Full handshakes and GET /, for ten seconds." },
     { "reprise bench -k ticket --payload 100 --server-pid 1234 127.0.0.1:8443",
       "Resumed connections in front of an echo, and what each costs the server." },
-    { "reprise bench -k id,ticket,psk --resume 0.7 -r 2000 -s www.example.com 192.0.2.1:443",
+    { "reprise bench -k id,ticket,psk --resume 0.7 -r 2000 192.0.2.1:443",
       "2000 a second, 70 % of them resumed." },
     { "reprise bench -n 10000000 --abort hello:0.5 --no-request 127.0.0.1:8443",
       "A soak: handshakes that never resume, clean and aborted." },
