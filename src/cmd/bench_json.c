@@ -48,9 +48,11 @@ static void put_done(const struct load_row *row, FILE *stream) {
     }
     comma = "";
     fputs("},\"resumed\":{", stream);
-    for (int kind = LOAD_ID; kind < LOAD_KINDS; kind++) {
-        put_u64(&comma, load_kind_word((enum load_kind)kind), row->done[kind][LOAD_CLASS_RESUMED],
-                stream);
+    for (int kind = 0; kind < LOAD_KINDS; kind++) {
+        if (load_kind_resumes((enum load_kind)kind)) {
+            put_u64(&comma, load_kind_word((enum load_kind)kind),
+                    row->done[kind][LOAD_CLASS_RESUMED], stream);
+        }
     }
     comma = "";
     fputs("},\"aborted\":{", stream);

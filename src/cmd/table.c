@@ -77,10 +77,10 @@ static const struct cmd_text inspect_examples[] = {
 };
 
 static const struct cmd_text bench_options[] = {
-    { "-k, --kind KIND,...",
-      "What connections resume by: `full` (nothing; the default), `id` and "
-      "`ticket` (TLS 1.2), `psk` (TLS 1.3). Of several one is drawn for each "
-      "connection." },
+    { "-k, --kind KIND,...", "What connections resume by: `full` (nothing; the default), `id` and "
+                             "`ticket` (TLS 1.2), `psk` (TLS 1.3); `plain` is TCP without TLS. Of "
+                             "several one is drawn for each "
+                             "connection." },
     { "--resume SHARE", "The share of `id`, `ticket` and `psk` that resumes, 0 to 1 (1)." },
     { "--abort WHERE[:SHARE]", "End connections, or that share of them, with a reset after the "
                                "`hello` or after the `handshake`. May be given for both." },
@@ -205,7 +205,7 @@ const struct cmd cmd_table[] = {
           "needs. Tells rates, latencies, what failed and how, and what a connection cost.",
       .options = bench_options,
       .examples = bench_examples,
-      .failure = "a connection failed, or no load could be run" },
+      .failure = "a connection failed, or nothing was run" },
     { .name = "docs",
       .run = cmd_docs,
       .summary = "write the manual (for packagers)",

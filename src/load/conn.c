@@ -125,15 +125,21 @@ static void conn_done(struct load_conn *conn) {
 
 /* --- sending ------------------------------------------------------------- */
 
-/* Keeps what the socket did not take, and asks to be told when it does. */
+/* Keeps what the socket did not take, behind what it did not take before. */
 static int unsent_keep(struct load_conn *conn, struct bytes rest) {
-    conn->unsent = malloc(rest.len);
-    if (!conn->unsent) {
+    size_t have = conn->unsent ? conn->unsent_end - conn->unsent_at : 0;
+    uint8_t *grown = malloc(have + rest.len);
+    if (!grown) {
         return -1;
     }
-    memcpy(conn->unsent, rest.data, rest.len);
+    if (have > 0) {
+        memcpy(grown, conn->unsent + conn->unsent_at, have);
+    }
+    memcpy(grown + have, rest.data, rest.len);
+    free(conn->unsent);
+    conn->unsent = grown;
     conn->unsent_at = 0;
-    conn->unsent_end = rest.len;
+    conn->unsent_end = have + rest.len;
     return 0;
 }
 
@@ -149,14 +155,15 @@ static int conn_flush(struct load_conn *conn) {
     if (io->out_len == 0) {
         return 0;
     }
-    ssize_t n = conn_send(conn, (struct bytes){ io->out, io->out_len });
-    struct bytes rest = { io->out + n, io->out_len - (size_t)n };
+    struct bytes rest = { io->out, io->out_len };
+    ssize_t n = conn->unsent ? 0 : conn_send(conn, rest);
     io->out_len = 0;
     if (n < 0) {
         conn_fail_errno(conn, conn->connected ? LOAD_FAILURE_RESET : LOAD_FAILURE_CONNECT, errno);
         return -1;
     }
     conn->connected |= n > 0;
+    rest = (struct bytes){ rest.data + n, rest.len - (size_t)n };
     if (rest.len > 0 && unsent_keep(conn, rest) != 0) {
         conn_fail(conn, LOAD_FAILURE_LOCAL, "out of memory");
         return -1;
@@ -182,11 +189,17 @@ static void conn_wait(struct load_conn *conn) {
 /* --- the end of one that is done ------------------------------------------ */
 
 static void conn_finish(struct load_conn *conn) {
-    tls_client_close_notify(&conn->tls);
+    if (conn->tls.ssl) {
+        tls_client_close_notify(&conn->tls);
+    }
     if (conn_flush(conn) != 0) {
         return;
     }
-    if (conn->peer_ended || (conn->worker->options->close != LOAD_CLOSE_WAIT && !conn->prime)) {
+    if (!conn->tls.ssl && !conn->unsent) {
+        shutdown(conn->io.fd, SHUT_WR);
+    }
+    bool waits = conn->worker->options->close == LOAD_CLOSE_WAIT || conn->prime || conn->unsent;
+    if (conn->peer_ended || !waits) {
         conn_done(conn);
         return;
     }
@@ -199,8 +212,7 @@ static void conn_finish(struct load_conn *conn) {
 static void conn_answered(struct load_conn *conn) {
     struct load_worker *worker = conn->worker;
     if (!conn->prime) {
-        enum load_class class =
-            tls_client_resumed(&conn->tls) ? LOAD_CLASS_RESUMED : LOAD_CLASS_FULL;
+        enum load_class class = conn->plan.resume ? LOAD_CLASS_RESUMED : LOAD_CLASS_FULL;
         uint64_t took_ns = clock_mono_ns() - conn->start_ns;
         histogram_add(&worker->row->answer_us[class], took_ns / 1000);
         worker->row->done[conn->plan.kind][class]++;
@@ -217,6 +229,17 @@ static void conn_answered(struct load_conn *conn) {
     conn_finish(conn);
 }
 
+/* Puts data into io.out: encrypted, unless the connection is a plain one. */
+static enum tls_status conn_write(struct load_conn *conn, struct bytes data) {
+    struct tls_io *io = &conn->worker->tls.io;
+    if (conn->tls.ssl) {
+        return tls_client_write(&conn->tls, data);
+    }
+    memcpy(io->out + io->out_len, data.data, data.len);
+    io->out_len += data.len;
+    return TLS_DONE;
+}
+
 static enum tls_status ask_http(struct load_conn *conn) {
     const struct load_options *options = conn->worker->options;
     const char *name = options->name_count > 0 ? options->names[conn->name] : "localhost";
@@ -225,7 +248,7 @@ static enum tls_status ask_http(struct load_conn *conn) {
         snprintf(request, sizeof(request),
                  "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", options->path, name);
     size_t len = (size_t)n < sizeof(request) ? (size_t)n : sizeof(request) - 1;
-    return tls_client_write(&conn->tls, (struct bytes){ (const uint8_t *)request, len });
+    return conn_write(conn, (struct bytes){ (const uint8_t *)request, len });
 }
 
 /* The next part of the payload: as much as the buffer takes. */
@@ -236,7 +259,7 @@ static enum tls_status ask_payload(struct load_conn *conn) {
     struct bytes part = { pattern_at(conn->sent), len };
     conn->sent += len;
     conn->worker->row->bytes_sent += len;
-    return len > 0 ? tls_client_write(&conn->tls, part) : TLS_DONE;
+    return len > 0 ? conn_write(conn, part) : TLS_DONE;
 }
 
 /* The handshake is over and was as planned. */
@@ -315,6 +338,13 @@ static bool answer_complete(const struct load_conn *conn, bool ended_by_server) 
 /* Reads all that came. Returns TLS_AGAIN when it goes on, TLS_EOF when the server ended its
  * direction; TLS_FAILED when the connection failed and is closed. */
 static enum tls_status conn_read(struct load_conn *conn) {
+    if (!conn->tls.ssl) {
+        if (!answer_part(conn, conn->worker->tls.io.in)) {
+            conn_fail(conn, LOAD_FAILURE_ANSWER, NULL);
+            return TLS_FAILED;
+        }
+        return TLS_AGAIN;
+    }
     for (;;) {
         size_t len = 0;
         uint8_t *plain = conn->worker->plain;
@@ -362,7 +392,7 @@ static bool on_session(struct tls_client_conn *tls, SSL_SESSION *session) {
     struct load_worker *worker = conn->worker;
     bool ticket = tls_client_session_has_ticket(session);
     bool usable = tls_client_session_usable(session);
-    if (conn->plan.kind == LOAD_FULL || !usable || ticket != (conn->plan.kind != LOAD_ID)) {
+    if (!load_kind_resumes(conn->plan.kind) || !usable || ticket != (conn->plan.kind != LOAD_ID)) {
         return false;
     }
     load_sessions_put(load_pool_of(worker, conn->plan.kind, conn->target, conn->name), session,
@@ -441,6 +471,9 @@ static bool conn_writable(struct load_conn *conn) {
         if (conn->unsent_at == conn->unsent_end) {
             free(conn->unsent);
             conn->unsent = NULL;
+            if (conn->state == LOAD_STATE_CLOSE && !conn->tls.ssl) {
+                shutdown(conn->io.fd, SHUT_WR);
+            }
             if (conn->plan.abort == LOAD_ABORT_HELLO && !conn->prime) {
                 conn_aborted(conn);
                 return false;
@@ -469,7 +502,7 @@ static void conn_take(struct load_conn *conn, struct bytes in) {
         break;
     case LOAD_STATE_CLOSE:
         /* Tickets of TLS 1.3 may still come; anything else no longer matters. */
-        if (in.len > 0) {
+        if (in.len > 0 && conn->tls.ssl) {
             size_t len = 0;
             while (tls_client_read(&conn->tls, conn->worker->plain, LOAD_BUFFER_BYTES, &len) ==
                    TLS_DONE) {
@@ -564,6 +597,20 @@ static bool is_ours(int number) {
            number == ENOBUFS || number == EADDRINUSE || number == EINVAL;
 }
 
+static void conn_watch(struct load_conn *conn) {
+    if (loop_add(&conn->worker->loop, &conn->io, wanted_events(conn), true) != 0) {
+        conn_fail_errno(conn, LOAD_FAILURE_LOCAL, errno);
+    }
+}
+
+/* Without TLS the request is what is sent first. */
+static void plain_start(struct load_conn *conn) {
+    conn_ask(conn);
+    if (conn_flush(conn) == 0) {
+        conn_watch(conn);
+    }
+}
+
 static void conn_connect(struct load_conn *conn) {
     struct load_worker *worker = conn->worker;
     const struct load_options *options = worker->options;
@@ -587,6 +634,10 @@ static void conn_connect(struct load_conn *conn) {
         conn_fail_errno(conn, is_ours(errno) ? LOAD_FAILURE_LOCAL : LOAD_FAILURE_CONNECT, errno);
         return;
     }
+    if (conn->plan.kind == LOAD_PLAIN) {
+        plain_start(conn);
+        return;
+    }
     const char *name = options->name_count > 0 ? options->names[conn->name] : NULL;
     if (tls_client_start(&conn->tls, &worker->tls, worker->ctx[conn->plan.kind], name,
                          conn->session) != 0) {
@@ -604,9 +655,7 @@ static void conn_connect(struct load_conn *conn) {
         conn_aborted(conn);
         return;
     }
-    if (loop_add(&worker->loop, &conn->io, wanted_events(conn), true) != 0) {
-        conn_fail_errno(conn, LOAD_FAILURE_LOCAL, errno);
-    }
+    conn_watch(conn);
 }
 
 static void conn_prepare(struct load_conn *conn, struct load_plan plan) {
@@ -640,7 +689,9 @@ void load_conn_prime(struct load_conn *conn, enum load_kind kind, size_t target,
 
 void load_conn_release(struct load_conn *conn) {
     conn->worker->row->held--;
-    tls_client_close_notify(&conn->tls);
+    if (conn->tls.ssl) {
+        tls_client_close_notify(&conn->tls);
+    }
     if (conn_flush(conn) == 0) {
         conn_close(conn, true);
         conn->good = true;

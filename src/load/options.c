@@ -18,6 +18,7 @@ static const struct {
     [LOAD_ID] = { "id", "TLS 1.2 by session ID" },
     [LOAD_TICKET] = { "ticket", "TLS 1.2 by ticket" },
     [LOAD_PSK] = { "psk", "TLS 1.3 PSK" },
+    [LOAD_PLAIN] = { "plain", "TCP without TLS" },
 };
 
 static const char *const aborts[LOAD_ABORTS] = {
@@ -25,6 +26,10 @@ static const char *const aborts[LOAD_ABORTS] = {
     [LOAD_ABORT_HELLO] = "hello",
     [LOAD_ABORT_HANDSHAKE] = "handshake",
 };
+
+bool load_kind_resumes(enum load_kind kind) {
+    return kind == LOAD_ID || kind == LOAD_TICKET || kind == LOAD_PSK;
+}
 
 const char *load_kind_word(enum load_kind kind) {
     return kinds[kind].word;
@@ -115,7 +120,8 @@ int load_read_kinds(struct load_options *options, const char *text, struct err *
             kind++;
         }
         if (kind == LOAD_KINDS) {
-            return err_set(err, "'%s': expected full, id, ticket, psk, or several of them", word);
+            return err_set(err, "'%s': expected full, id, ticket, psk, plain, or several of them",
+                           word);
         }
         options->kinds[kind] = true;
     }
@@ -318,6 +324,9 @@ int load_options_check(const struct load_options *options, struct err *err) {
     if (options->idle > 0 && (options->rate > 0 || options->count > 0 || aborted > 0)) {
         return err_set(err, "--idle goes with neither --rate, --count nor --abort");
     }
+    if (options->kinds[LOAD_PLAIN] && (aborted > 0 || options->ask == LOAD_ASK_NOTHING)) {
+        return err_set(err, "kind plain goes with neither --abort nor --no-request");
+    }
     for (size_t i = 0; i < options->source_count; i++) {
         if (options->sources[i].addr.ss_family != options->targets[0].addr.ss_family) {
             return err_set(err, "the source addresses are of another family than the server's");
@@ -350,7 +359,7 @@ struct load_plan load_draw(const struct load_options *options, uint64_t random) 
             break;
         }
     }
-    plan.resume = plan.kind != LOAD_FULL && at - (unsigned)at < options->resume;
+    plan.resume = load_kind_resumes(plan.kind) && at - (unsigned)at < options->resume;
     double abort = part_high(random);
     for (int i = LOAD_ABORT_HELLO; i < LOAD_ABORTS; i++) {
         if (abort < options->abort_share[i]) {

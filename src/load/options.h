@@ -10,8 +10,12 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* What a connection resumes by. Rows of a table in options.c. */
-enum load_kind { LOAD_FULL, LOAD_ID, LOAD_TICKET, LOAD_PSK, LOAD_KINDS };
+/* What a connection resumes by; LOAD_PLAIN is TCP without TLS, to measure what TLS adds.
+ * Rows of a table in options.c. */
+enum load_kind { LOAD_FULL, LOAD_ID, LOAD_TICKET, LOAD_PSK, LOAD_PLAIN, LOAD_KINDS };
+
+/* Whether a kind has sessions at all. */
+bool load_kind_resumes(enum load_kind kind);
 
 /* Where a connection is ended on purpose. */
 enum load_abort { LOAD_ABORT_NONE, LOAD_ABORT_HELLO, LOAD_ABORT_HANDSHAKE, LOAD_ABORTS };

@@ -2,10 +2,12 @@
 #include "load/tree.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
 
 #define PROC_PATH_MAX 96
 
@@ -14,19 +16,14 @@ struct tree {
     unsigned count;
 };
 
-/* The time that a thread has run, to the nanosecond: the first number of schedstat. */
-static uint64_t thread_cpu_ns(int pid, const char *thread) {
-    char path[PROC_PATH_MAX];
-    uint64_t ns = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", pid, thread);
-    FILE *file = fopen(path, "re");
-    if (file) {
-        if (fscanf(file, "%" SCNu64, &ns) != 1) { /* NOLINT(cert-err34-c): the kernel's own form */
-            ns = 0;
-        }
-        fclose(file);
+/* Of all threads of a process, those that are over included, to the nanosecond. */
+static uint64_t process_cpu_ns(int pid) {
+    clockid_t clock;
+    struct timespec ts;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0) {
+        return 0;
     }
-    return ns;
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 static void add_children(struct tree *tree, int pid, const char *thread) {
@@ -70,9 +67,9 @@ static void read_process(struct tree *tree, int pid, struct tree_use *use) {
         return;
     }
     use->processes++;
+    use->cpu_ns += process_cpu_ns(pid);
     for (const struct dirent *entry; (entry = readdir(threads));) {
         if (entry->d_name[0] != '.') {
-            use->cpu_ns += thread_cpu_ns(pid, entry->d_name);
             add_children(tree, pid, entry->d_name);
         }
     }

@@ -9,7 +9,7 @@
 
 struct tree_use {
     unsigned processes; /* 0: there is none of that number */
-    uint64_t cpu_ns;    /* of those that live, since each began: all their threads */
+    uint64_t cpu_ns;    /* of those that live, since each began */
     uint64_t pss_kb;    /* proportional set sizes; 0 where it was not asked for or not allowed */
 };
 

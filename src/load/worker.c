@@ -95,7 +95,7 @@ static void prime_next(struct load_worker *worker, struct load_conn *conn) {
         size_t name = at % name_count(options);
         size_t target = at / name_count(options) % options->target_count;
         enum load_kind kind = (enum load_kind)(at / name_count(options) / options->target_count);
-        if (kind == LOAD_FULL || !options->kinds[kind] || options->resume <= 0 ||
+        if (!load_kind_resumes(kind) || !options->kinds[kind] || options->resume <= 0 ||
             (options->across && target > 0)) {
             continue;
         }
@@ -295,7 +295,8 @@ static int make_contexts(struct load_worker *worker, struct err *err) {
             .alpn = options->alpn,
             .ca_file = options->ca_file,
         };
-        if (options->kinds[kind] && !(worker->ctx[kind] = tls_client_context(&way, err))) {
+        if (options->kinds[kind] && kind != LOAD_PLAIN &&
+            !(worker->ctx[kind] = tls_client_context(&way, err))) {
             return -1;
         }
     }

@@ -88,6 +88,14 @@ def test_a_bulk_payload_comes_back_whole(server):
     assert status == 0 and result["bytes_received"] == result["bytes_sent"] == 16 << 20
 
 
+def test_plain_tcp_is_measured_the_same_way(backends):
+    backend = backends(Backend(echo))
+    status, result = bench("-k", "plain", "-n", COUNT, "--payload", 100, backend.address)
+    assert status == 0 and result["full"]["plain"] == COUNT
+    status, result = bench("-k", "plain", "-n", 2, "-c", 2, "--payload", "4M", backend.address)
+    assert status == 0 and result["bytes_received"] == 8 << 20
+
+
 def test_http_is_the_default(terminator, certs):
     service = terminator(
         conf.service(conf.profile(certs.ecdsa, tickets=True), conf.demonstration())
@@ -371,6 +379,7 @@ def test_the_text_is_plain_when_it_is_no_terminal(server):
         ["-d", "0s", "127.0.0.1:1"],
         ["-k", "psk", "--tls", "1.2", "127.0.0.1:1"],
         ["--idle", "5", "-r", "5", "127.0.0.1:1"],
+        ["-k", "plain", "--no-request", "127.0.0.1:1"],
         ["--abort", "hello", "--abort", "handshake", "127.0.0.1:1"],
         ["--compare", "127.0.0.1:1"],
         ["--compare", "a=127.0.0.1:1,pid=x"],

@@ -62,6 +62,14 @@ def test_setup_for_a_build_does_not_ask_for_the_checks_packages(tools):
     assert run_without_root(tools, "tools/setup.sh", "check").returncode == 1
 
 
+def test_setup_for_measuring_asks_for_the_peers_and_not_for_the_checks_packages(tools):
+    list_packages(tools, "[build]\ndpkg\n[check]\nno-such-b\n[bench]\nno-such-c\n")
+    done = run_without_root(tools, "tools/setup.sh", "bench")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("--no-install-recommends no-such-c'")
+    assert run_without_root(tools, "tools/setup.sh", "build").returncode == 0
+
+
 def test_setup_takes_a_command_from_elsewhere(tools):
     list_packages(tools, "[build]\nno-such-a ?no-such-command\n")
     assert run_without_root(tools, "tools/setup.sh", "build").returncode == 1
