@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 ARGS ?=
 
-.PHONY: all run check asan fuzz lint format install clean distclean help setup setup-check
+.PHONY: all run check asan fuzz lint format install clean distclean help bench setup setup-check setup-bench
 all: setup ## build build/reprise
 	@tools/configure.sh $(BUILD)
 	@ninja -C $(BUILD)
@@ -29,6 +29,9 @@ format: setup-check ## let clang-format rewrite the sources
 fuzz: setup-check ## run each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
+bench: setup-bench all ## measure beside the floor and Debian's terminators, into build/bench
+	@/usr/bin/python3 tests/bench/run.py $(ARGS)
+
 install: all ## install under PREFIX (/usr/local), below DESTDIR if given
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@meson install -C $(BUILD)
@@ -47,3 +50,6 @@ setup:
 
 setup-check:
 	@tools/setup.sh check
+
+setup-bench:
+	@tools/setup.sh bench

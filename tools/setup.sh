@@ -1,5 +1,5 @@
 #!/bin/sh
-# setup.sh [build|check]: has the Debian packages of tools/apt-packages.txt.
+# setup.sh [build|check|bench]: has the Debian packages of tools/apt-packages.txt.
 #
 # Looks first and says nothing when all is there. As root, or where sudo asks no
 # password, it installs what is missing; otherwise it prints the one command to run.
@@ -17,11 +17,11 @@ die() {
 
 # Prints the packages of the groups asked for, as "package" or "package ?command".
 wanted() {
+    group=
     sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$list" | while read -r name command; do
         case $name in
-        '[build]') ;;
-        '[check]') [ "$want" = check ] || break ;;
-        *) echo "$name $command" ;;
+        '['*) group=$name ;;
+        *) [ "$group" != '[build]' ] && [ "$group" != "[$want]" ] || echo "$name $command" ;;
         esac
     done
 }
@@ -45,8 +45,8 @@ apt_get() {
 }
 
 case $want in
-build | check) ;;
-*) die "usage: $0 [build|check]" ;;
+build | check | bench) ;;
+*) die "usage: $0 [build|check|bench]" ;;
 esac
 [ "${SETUP:-}" != no ] || exit 0
 command -v dpkg-query >/dev/null 2>&1 ||
@@ -74,6 +74,13 @@ say "installing$packages"
 # An archive that is not reached need not matter: one of several may be down, or the
 # packages may be at hand. The installation tells.
 apt_get update || say "the package lists are not all up to date"
+# What the peers' packages start when they are installed would take ports and CPU.
+policy=/usr/sbin/policy-rc.d
+if [ "$want" = bench ] && [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+    trap '$as_root rm -f $policy' EXIT
+fi
 # shellcheck disable=SC2086 # one word a package
 apt_get install -y --no-install-recommends $packages ||
     die "the packages were not installed: is the archive of /etc/apt reachable? Tried:$packages"
