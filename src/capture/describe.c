@@ -236,6 +236,21 @@ static void offer_lines(struct lines *lines, const struct offer *offer) {
     }
 }
 
+/* RFC 5746 3.5, of a hello that asks to renegotiate. */
+static void renegotiation_line(struct lines *lines, const struct stream *stream,
+                               const struct event *event) {
+    const struct offer *offer = &stream->handshakes[event->handshake].offer;
+    if (event->handshake == 0) {
+        return;
+    }
+    if (offer->has_renegotiation_info) {
+        line(lines, "renegotiation_info: %u bytes of verify_data (secure renegotiation)",
+             offer->renegotiation_info_len);
+    } else {
+        line(lines, "renegotiation_info: none (legacy renegotiation)");
+    }
+}
+
 static void answer_lines(struct lines *lines, const struct handshake *handshake) {
     const struct answer *answer = &handshake->answer;
     const struct offer *offer = &handshake->offer;
@@ -256,7 +271,11 @@ static void answer_lines(struct lines *lines, const struct handshake *handshake)
     } else if (same) {
         line(lines, "Session ID: the client's");
     } else {
-        line(lines, "Session ID: %s%s", token, offer->seen ? ", another than the client's" : "");
+        bool was_empty = offer->seen && offer->session_id.len == 0;
+        line(lines, "Session ID: %s%s", token,
+             was_empty     ? ", new"
+             : offer->seen ? ", another than the client's"
+                           : "");
     }
     if (answer->has_ticket_extension) {
         line(lines, "SessionTicket extension: empty (a New Session Ticket will follow)");
@@ -292,6 +311,7 @@ unsigned describe_fields(const struct stream *stream, const struct event *event,
             offer_lines(&lines, &handshake->second);
         } else if (handshake->offer.seen && handshake->offer.place.frame == frame) {
             offer_lines(&lines, &handshake->offer);
+            renegotiation_line(&lines, stream, event);
         }
         break;
     case HANDSHAKE_SERVER_HELLO:

@@ -99,6 +99,8 @@ static void offer_read(struct offer *offer, const struct hello *hello) {
     offer->psk_dhe_ke = hello->psk_dhe_ke;
     offer->has_early_data = hello->has_early_data;
     offer->has_ems = hello->has_ems;
+    offer->has_renegotiation_info = hello->has_renegotiation_info;
+    offer->renegotiation_info_len = (uint8_t)hello->renegotiation_info.len;
     offer->has_ech = extensions_have(hello->extensions, EXT_ENCRYPTED_CLIENT_HELLO);
     if (hello->has_server_name) {
         offer->has_name = true;

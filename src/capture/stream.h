@@ -74,6 +74,8 @@ struct offer {
     bool has_ems;
     bool has_name;
     bool has_ech; /* the name is then the outer one */
+    bool has_renegotiation_info;
+    uint8_t renegotiation_info_len; /* verify_data of the handshake before (RFC 5746 3.5) */
     uint64_t name_hash;
     char name[STREAM_NAME_MAX];
     char alpn[STREAM_ALPN_MAX]; /* the first one */

@@ -141,6 +141,13 @@ static void print_findings(const struct inspected *inspected, FILE *out) {
     }
 }
 
+/* An alert is the server's whole answer to a hello that was to renegotiate. */
+static bool was_refused(const struct stream *stream, const struct handshake *handshake) {
+    return handshake->offer.seen && !handshake->answer.seen && stream->alert != 0 &&
+           stream->alert_direction != stream->client &&
+           stream->alert_frame >= handshake->offer.place.frame;
+}
+
 void inspect_print_text(const struct inspected *inspected, const struct style *style, FILE *out) {
     const struct stream *stream = inspected->stream;
     print_head(inspected, style, out);
@@ -152,6 +159,12 @@ void inspect_print_text(const struct inspected *inspected, const struct style *s
         fprintf(out, "  note: %s\n", notes[i]);
     }
     for (unsigned i = 1; i < stream->handshake_count; i++) {
+        if (was_refused(stream, &stream->handshakes[i])) {
+            fprintf(out, "  then: renegotiation asked for, and refused [frames %llu %llu]\n",
+                    (unsigned long long)stream->handshakes[i].offer.place.frame,
+                    (unsigned long long)stream->alert_frame);
+            continue;
+        }
         struct judgement next = verdict_of(stream, &stream->handshakes[i]);
         print_verdict(inspected, &next, "then: ", style, out);
     }
