@@ -16,7 +16,7 @@ LAYERS = [
     ["config", "stats", "store"],
     ["resume"],
     ["tls", "capture"],
-    ["proxy", "keeper", "admin", "load"],
+    ["proxy", "keeper", "admin", "load", "lab"],
     ["cmd"],
 ]
 LEVEL = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}

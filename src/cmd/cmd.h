@@ -56,6 +56,7 @@ int cmd_check(int argc, char **argv);
 int cmd_ctl(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_lab(int argc, char **argv);
 int cmd_docs(int argc, char **argv);
 int cmd_demonstration(int argc, char **argv);
 

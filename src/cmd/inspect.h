@@ -20,6 +20,7 @@ struct inspected {
     struct judgement judgement;
     unsigned finding_count;
     struct finding findings[WHY_MAX];
+    bool open; /* on a page: its ladder is shown without a click */
 };
 
 struct style {

@@ -122,8 +122,8 @@ void inspect_html_stream(const struct inspected *inspected, FILE *out) {
     char text[2 * DESCRIBE_TEXT_MAX];
     inspected_ends(stream, client, server, sizeof(client));
     fprintf(out,
-            "<details class=%s><summary>stream %u: ", verdict_class(inspected->judgement.verdict),
-            stream->number);
+            "<details class=%s%s><summary>stream %u: ", verdict_class(inspected->judgement.verdict),
+            inspected->open ? " open" : "", stream->number);
     describe_verdict(stream, &inspected->judgement, text, sizeof(text));
     inspect_html_text(text, out);
     fputs("; ", out);

@@ -135,6 +135,31 @@ static const struct cmd_text bench_examples[] = {
     { NULL, NULL },
 };
 
+static const struct cmd_text lab_options[] = {
+    { "-a, --act ACT", "Only this act, by number or name; several with commas or by repeating it. "
+                       "What it needs of the acts before it is played and not shown." },
+    { "-l, --list", "List the acts, with the captures that they are in." },
+    { "-k, --keep DIR", "Keep the captures there, and beside each its secrets as FILE.keys, which "
+                        "`reprise inspect --keylog` and Wireshark read." },
+    { "--record HOW", "capture: off the wire, which root may; sockets: from the client's own "
+                      "sockets; auto, the default: whichever is possible. It says which." },
+    { "--topology WHERE", "loopback, the default; or netns: in network namespaces of its own with "
+                          "the article's addresses, which root may." },
+    { "-n, --repeat N", "Connections of each kind that CPU time is measured with (200); 0: none." },
+    { "-b, --brief", "No ladders." },
+    { "-j, --json", "One JSON document; its schema is in docs/LAB.md." },
+    { "--html FILE", "Write a page as well, with ladders side by side." },
+    { NULL, NULL },
+};
+
+static const struct cmd_text lab_examples[] = {
+    { "reprise lab", "All acts." },
+    { "reprise lab --act 1,2", "The article's first two: stateful, new and reused." },
+    { "reprise lab --keep captures && reprise inspect captures/*.pcap", "And read them anew." },
+    { "reprise lab --topology netns --html lab.html", "With the article's addresses; as a page." },
+    { NULL, NULL },
+};
+
 static const struct cmd_text docs_examples[] = {
     { "reprise docs man build/man", "Write the manual pages into that folder." },
     { "reprise docs configuration", "Print docs/CONFIGURATION.md." },
@@ -206,6 +231,22 @@ const struct cmd cmd_table[] = {
       .options = bench_options,
       .examples = bench_examples,
       .failure = "a connection failed, or nothing was run" },
+    { .name = "lab",
+      .run = cmd_lab,
+      .summary = "play through session resumption, with captures and checks",
+      .synopsis = "[OPTION...]",
+      .description =
+          "Starts a backend, a terminator and a client of its own, and plays act by act what "
+          "session resumption is: new and reused sessions, stateful and stateless, in TLS 1.2 and "
+          "1.3; how an old session is refused; and renegotiation, which is something else. Each "
+          "act "
+          "says what there is to see, shows the ladder of its packets, checks packets and log, and "
+          "tells the CPU time of both sides.\n"
+          "It needs neither root nor a network, touches nothing else on the machine, and ends by "
+          "itself. With colour on a terminal, unless NO_COLOR is set.",
+      .options = lab_options,
+      .examples = lab_examples,
+      .failure = "an act is not as it should be, or could not be played" },
     { .name = "docs",
       .run = cmd_docs,
       .summary = "write the manual (for packagers)",
