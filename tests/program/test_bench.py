@@ -202,6 +202,33 @@ def test_a_server_that_speaks_no_tls(backends):
     assert status == 1 and result["failures"] == {"protocol": 3}
 
 
+def test_a_server_that_resets_or_closes(backends):
+    def resets(peer):
+        peer.recv()
+        peer.reset()
+
+    status, result = bench("-n", 3, backends(Backend(resets)).address)
+    assert status == 1 and result["failures"] == {"reset": 3}
+    status, result = bench("-n", 3, backends(Backend(lambda peer: peer.recv())).address)
+    assert status == 1 and result["failures"] == {"closed": 3}
+
+
+def test_a_server_that_does_not_end_after_close_notify(backends):
+    def never_ends(peer):
+        peer.send(peer.recv())
+        while peer.recv():
+            pass
+        ended.wait()
+
+    ended = threading.Event()
+    backend = backends(Backend(never_ends))
+    status, result = bench(
+        "-k", "plain", "-n", 2, "--payload", 5, "--timeout", "300ms", backend.address
+    )
+    ended.set()
+    assert status == 1 and result["done"] == 2 and result["failures"] == {"not-closed": 2}
+
+
 def test_certificates_are_verified_when_asked_for(server, certs, tmp_path):
     other = tmp_path / "other.pem"
     subprocess.run(
