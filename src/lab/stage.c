@@ -207,7 +207,7 @@ static int write_config(const struct stage *stage, const struct lab_scene *scene
     address_text((const struct sockaddr *)&stage->backend_address, backend, sizeof(backend));
     fprintf(out,
             "workers: %d\n"
-            "control-socket: %s/control.sock\n"
+            "control-socket: \"%s/control.sock\"\n"
             "drain-timeout: 1s\n"
             "log:\n  rate: 0\n",
             STAGE_WORKERS, stage->folder);

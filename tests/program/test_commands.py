@@ -15,7 +15,7 @@ from lab import config as conf
 from lab.deadline import DEADLINE_S
 from lab.terminator import binary, run
 
-COMMANDS = ["run", "check", "ctl", "inspect", "bench"]
+COMMANDS = ["run", "check", "ctl", "inspect", "bench", "lab"]
 
 
 # --- the program ---
