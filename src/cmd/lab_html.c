@@ -40,7 +40,8 @@ static void put_costs(const struct lab_result *result, FILE *out) {
         return;
     }
     fprintf(out,
-            "<table><caption>CPU a connection, in %u of each kind</caption><tr><th><th>new<th>this one\n"
+            "<table><caption>CPU a connection, in %u of each kind</caption><tr><th><th>new<th>this "
+            "one\n"
             "<tr><td>terminator<td>%.1f us<td>%.1f us\n<tr><td>client<td>%.1f us<td>%.1f us\n"
             "</table>\n",
             result->repeated, result->full.terminator_us, result->this_kind.terminator_us,

@@ -36,7 +36,7 @@ static int serve_profile(struct master *master, const struct control_request *re
         const char *what = request->words[2];
         const char *value = request->words[3];
         int rc = strcmp(what, "invalidate") == 0
-                     ? operate_invalidate(gen, profile, value, clock_wall_ms(), err)
+                     ? operate_invalidate(master, profile, value, clock_wall_ms(), err)
                      : operate_switch(gen, profile, what, value, err);
         if (rc != 0) {
             return -1;

@@ -215,125 +215,84 @@ static struct cache_size wanted_size(const struct config_profile *p) {
     return (struct cache_size){ p->cache_size, (uint64_t)p->cache_memory_mb << 20 };
 }
 
-static void cache_region_release(struct cache_region *region) {
+void cache_region_release(struct cache_region *region) {
     if (!region || --region->users > 0) {
         return;
     }
-    for (size_t i = 0; i < region->count; i++) {
-        free(region->slots[i].profile);
-    }
-    free(region->slots);
+    free(region->profile);
     shm_close(&region->shm);
     free(region);
 }
 
-static struct cache_slot *cache_region_find(const struct cache_region *region,
-                                            const char *profile) {
-    for (size_t i = 0; region && i < region->count; i++) {
-        if (strcmp(region->slots[i].profile, profile) == 0) {
-            return &region->slots[i];
+void generation_caches_wipe(const struct generation *gen, const struct generation *newer) {
+    for (size_t i = 0; i < gen->cache_count; i++) {
+        struct cache_region *region = gen->caches[i];
+        bool kept = false;
+        for (size_t n = 0; region && n < newer->cache_count && !kept; n++) {
+            kept = newer->caches[n] == region;
+        }
+        if (region && !kept) {
+            cache_wipe(&region->cache);
+        }
+    }
+}
+
+static struct cache_region *cache_region_new(const struct config_profile *p, struct err *err) {
+    struct cache_region *region = calloc(1, sizeof(*region));
+    char *profile = strdup(p->name);
+    if (!region || !profile) {
+        err_set(err, "no memory for a session cache");
+        free(region);
+        free(profile);
+        return NULL;
+    }
+    *region = (struct cache_region){ .users = 1, .profile = profile };
+    struct cache_size size = wanted_size(p);
+    if (shm_create(&region->shm, "reprise-cache", cache_layout_bytes(size), false, err) != 0 ||
+        cache_init(&region->cache, region->shm.base, size, err) != 0) {
+        cache_region_release(region);
+        return NULL;
+    }
+    return region;
+}
+
+static struct cache_region *cache_region_find(const struct generation *gen,
+                                              const struct config_profile *p) {
+    for (size_t i = 0; gen && i < gen->cache_count; i++) {
+        struct cache_region *region = gen->caches[i];
+        if (region && strcmp(region->profile, p->name) == 0) {
+            return cache_has_size(&region->cache, wanted_size(p)) ? region : NULL;
         }
     }
     return NULL;
 }
 
-static bool cache_region_fits(const struct cache_region *region, const struct config *config) {
-    size_t wanted = 0;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        const struct config_profile *p = &config->profiles[i];
-        if (wants_cache(p)) {
-            const struct cache_slot *slot = cache_region_find(region, p->name);
-            if (!slot || !cache_has_size(slot->cache, wanted_size(p))) {
-                return false;
-            }
-            wanted++;
-        }
-    }
-    return region && region->count == wanted;
-}
-
-static size_t cache_room(struct cache_size size) {
-    return (cache_layout_bytes(size) + 4095) / 4096 * 4096;
-}
-
-/* Lays out a new region and copies what profiles of the same name had. */
-static int cache_region_fill(struct cache_region *region, const struct config *config,
-                             const struct cache_region *old, struct err *err) {
-    size_t total = 4096;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        total +=
-            wants_cache(&config->profiles[i]) ? cache_room(wanted_size(&config->profiles[i])) : 0;
-    }
-    if (shm_create(&region->shm, "reprise-cache", total, false, err) != 0) {
-        return -1;
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        const struct config_profile *p = &config->profiles[i];
-        if (!wants_cache(p)) {
-            continue;
-        }
-        struct cache_slot *slot = &region->slots[region->count++];
-        slot->profile = strdup(p->name);
-        slot->cache = (struct cache *)((char *)region->shm.base + at);
-        at += cache_room(wanted_size(p));
-        if (!slot->profile || cache_init(slot->cache, wanted_size(p), err) != 0) {
-            return err_set(err, "no memory for a session cache");
-        }
-        const struct cache_slot *before = cache_region_find(old, p->name);
-        if (before) {
-            cache_copy(slot->cache, before->cache);
-        }
-    }
-    return 0;
-}
-
+/* A cache of another size begins empty. One that were copied would bring back what workers
+ * of the old generation take out of theirs while they drain (R18). */
 static int caches_init(struct generation *gen, const struct generation *old, struct err *err) {
-    struct cache_region *have = old ? old->caches : NULL;
-    if (have && cache_region_fits(have, gen->config)) {
-        have->users++;
-        gen->caches = have;
-        return 0;
-    }
-    struct cache_region *region = calloc(1, sizeof(*region));
-    struct cache_slot *slots = calloc(gen->config->profile_count + 1, sizeof(*slots));
-    if (!region || !slots) {
-        free(region);
-        free(slots);
+    size_t count = gen->config->profile_count;
+    gen->caches = calloc(count + 1, sizeof(struct cache_region *));
+    if (!gen->caches) {
         return err_set(err, "no memory for session caches");
     }
-    region->shm.fd = -1;
-    region->users = 1;
-    region->slots = slots;
-    gen->caches = region;
-    return cache_region_fill(region, gen->config, have, err);
-}
-
-static int profile_caches_init(struct generation *gen, struct err *err) {
-    const struct config *config = gen->config;
-    gen->profile_caches = calloc(config->profile_count + 1, sizeof(struct cache *));
-    if (!gen->profile_caches) {
-        return err_set(err, "no memory for session caches");
-    }
-    for (size_t i = 0; i < config->profile_count; i++) {
-        const struct cache_slot *slot =
-            wants_cache(&config->profiles[i])
-                ? cache_region_find(gen->caches, config->profiles[i].name)
-                : NULL;
-        gen->profile_caches[i] = slot ? slot->cache : NULL;
+    gen->cache_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct config_profile *p = &gen->config->profiles[i];
+        struct cache_region *have = cache_region_find(old, p);
+        if (have) {
+            have->users++;
+            gen->caches[i] = have;
+        } else if (wants_cache(p) && !(gen->caches[i] = cache_region_new(p, err))) {
+            return -1;
+        }
     }
     return 0;
-}
-
-const struct cache_slot *generation_slot(const struct generation *gen,
-                                         const struct config_profile *profile) {
-    return cache_region_find(gen->caches, profile->name);
 }
 
 uint64_t generation_oldest_session_s(const struct generation *gen) {
     uint64_t oldest_s = KEYRING_NEVER;
-    for (size_t i = 0; i < gen->caches->count; i++) {
-        uint64_t one_s = cache_oldest_s(gen->caches->slots[i].cache);
+    for (size_t i = 0; i < gen->cache_count; i++) {
+        uint64_t one_s = gen->caches[i] ? cache_oldest_s(&gen->caches[i]->cache) : 0;
         oldest_s = one_s != 0 && one_s < oldest_s ? one_s : oldest_s;
     }
     return oldest_s;
@@ -343,9 +302,9 @@ struct cache_term *generation_cache_terms(const struct generation *gen, size_t *
     struct cache_term *terms = calloc(gen->config->profile_count + 1, sizeof(*terms));
     *count = 0;
     for (size_t i = 0; terms && i < gen->config->profile_count; i++) {
-        if (gen->profile_caches[i]) {
+        if (gen->caches[i]) {
             terms[(*count)++] =
-                (struct cache_term){ gen->profile_caches[i],
+                (struct cache_term){ &gen->caches[i]->cache,
                                      gen->tls->profiles[i].policy.cache_lifetime_s };
         }
     }
@@ -486,8 +445,8 @@ struct generation *generation_new(struct config *config, const struct generation
     gen->switches_shm.fd = -1;
     gen->tls = tls_set_load(config, err);
     if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, old, err) != 0 ||
-        caches_init(gen, old, err) != 0 || profile_caches_init(gen, err) != 0 ||
-        switches_build(gen, old, err) != 0 || listeners_init(gen, old, err) != 0) {
+        caches_init(gen, old, err) != 0 || switches_build(gen, old, err) != 0 ||
+        listeners_init(gen, old, err) != 0) {
         generation_free(gen, old);
         return NULL;
     }
@@ -499,14 +458,16 @@ void generation_free(struct generation *gen, const struct generation *newer) {
         return;
     }
     listeners_fini(gen, newer);
-    cache_region_release(gen->caches);
+    for (size_t i = 0; i < gen->cache_count; i++) {
+        cache_region_release(gen->caches[i]);
+    }
+    free(gen->caches);
     shm_close(&gen->backends.shm);
     shm_close(&gen->switches_shm);
     for (size_t i = 0; gen->sni && i < gen->config->vserver_count; i++) {
         sni_free(gen->sni[i]);
     }
     free(gen->sni);
-    free(gen->profile_caches);
     free(gen->pool_first_member);
     tls_set_free(gen->tls);
     config_free(gen->config);

@@ -52,16 +52,12 @@ struct backend_state {
     size_t member_count;
 };
 
-/* The caches of all profiles in one region, with what tells whether a reload may
- * keep it. Counted: two generations may share one. */
+/* A profile's cache, in a region of its own. Counted: two generations may share one. */
 struct cache_region {
     struct shm shm;
     unsigned users;
-    size_t count;
-    struct cache_slot {
-        char *profile;       /* owned name */
-        struct cache *cache; /* within the region */
-    } * slots;               /* owned */
+    char *profile; /* owned name */
+    struct cache cache;
 };
 
 /* What outlives generations, and upgrades. Each region has a row in shared.def. */
@@ -81,8 +77,8 @@ struct generation {
     struct sni_table **sni;     /* owned; by virtual server */
     struct listener *listeners; /* owned; their sockets may come from the last generation */
     size_t listener_count;
-    struct cache_region *caches;   /* counted */
-    struct cache **profile_caches; /* owned; by profile: its cache in the region, or null */
+    struct cache_region **caches; /* owned list of counted ones; by profile; null: it has none */
+    size_t cache_count;
     struct shm switches_shm;
     struct switches *switches; /* within it; by profile */
     size_t switch_count;
@@ -95,12 +91,9 @@ struct generation {
 /* The cache of a profile, whether its tick box is on or off; null when its size is 0. */
 static inline struct cache *generation_cache(const struct generation *gen,
                                              const struct config_profile *profile) {
-    return gen->profile_caches[profile - gen->config->profiles];
+    struct cache_region *region = gen->caches[profile - gen->config->profiles];
+    return region ? &region->cache : NULL;
 }
-
-/* A profile's place in the caches' region; null when it has none. Borrowed. */
-const struct cache_slot *generation_slot(const struct generation *gen,
-                                         const struct config_profile *profile);
 
 /* When the oldest session in the caches was put there; KEYRING_NEVER: there is none. */
 uint64_t generation_oldest_session_s(const struct generation *gen);
@@ -119,6 +112,13 @@ struct resume_stores generation_stores(const struct generation *gen, const struc
  * before. Master only. */
 struct generation *generation_new(struct config *config, const struct generation *old,
                                   struct err *err);
+
+/* Wipes and gives back the caches that `newer` did not take over. Workers of `gen` that
+ * still drain find nothing in them from then on. Master only. */
+void generation_caches_wipe(const struct generation *gen, const struct generation *newer);
+
+/* One user less; the last one closes and frees it. Null is allowed. */
+void cache_region_release(struct cache_region *region);
 
 /* Frees what no newer generation (may be null) took over. Master only. */
 void generation_free(struct generation *gen, const struct generation *newer);

@@ -36,6 +36,8 @@
 #define KILL_GRACE_NS (5 * NS_PER_S)
 #define PROCESSES_MAX (4 * WORKERS_MAX)
 
+#define KILL_SAID 16 /* and above: exit statuses of master_cache_kill's child */
+
 enum role { ROLE_WORKER, ROLE_KEEPER, ROLE_DEMO };
 
 static const char *const role_words[] = { "worker", "keeper", "demonstration" };
@@ -80,9 +82,9 @@ struct master {
     struct upgrade upgrade;    /* to another program */
     bool handed_over;          /* that one is the service now */
     struct outputs outputs;
-    struct cache_region *swept; /* in the keeper: owned */
-    int demo_fd;                /* owned; -1: none */
-    int self_fd;                /* owned: this program's file, to run the demonstration from */
+    struct cache_region **swept; /* in the keeper: owned */
+    int demo_fd;                 /* owned; -1: none */
+    int self_fd;                 /* owned: this program's file, to run the demonstration from */
     struct config_address demo_address;
 };
 
@@ -202,9 +204,27 @@ static void child_keeper(struct master *m, pid_t parent) {
     child_drop(m, parent);
     m->swept = m->gen->caches; /* stays mapped for as long as the process runs */
     m->gen->caches = NULL;
+    m->gen->cache_count = 0;
     generation_free(m->gen, NULL);
     m->gen = NULL;
     exit(m->options.keeper(m->shared.keyring, &lives, m->keys.state, caches, count));
+}
+
+enum cache_result master_cache_kill(struct master *master, struct cache *cache,
+                                    const uint8_t id[static CACHE_ID_LEN], enum cache_mark mark) {
+    pid_t parent = getpid();
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(1);
+        shm_close(&master->shared.keyring_shm);
+        child_drop(master, parent);
+        _exit(KILL_SAID + (int)cache_kill(cache, id, mark));
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+                   WEXITSTATUS(status) >= KILL_SAID
+               ? (enum cache_result)(WEXITSTATUS(status) - KILL_SAID)
+               : CACHE_BUSY;
 }
 
 /* The demonstration is a program of its own again: no key of ours is in its memory. */
@@ -534,7 +554,8 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         workers_end(m, before.gen->number, SIGTERM,
                     before.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
         handover_wait(before.gen);
-        if (!m->takeover) {
+        if (!m->takeover) { /* the old service may yet go on with its caches */
+            generation_caches_wipe(before.gen, now.gen);
             log_in_force(m, before.gen);
         }
         generation_free(before.gen, now.gen);

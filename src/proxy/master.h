@@ -74,6 +74,11 @@ struct keyring_lives master_key_lives(const struct master *master);
 /* Reloads now; returns when the new workers serve. On -1 nothing has changed. */
 int master_reload(struct master *master, struct err *err);
 
+/* cache_kill, by a child with a worker's rights and without the keys: the lock that it takes
+ * lies in memory that workers write. CACHE_BUSY also where there was no child to be had. */
+enum cache_result master_cache_kill(struct master *master, struct cache *cache,
+                                    const uint8_t id[static CACHE_ID_LEN], enum cache_mark mark);
+
 /* Starts the program anew and hands the service over to it. When it returns 0 process
  * *pid is the service, and this one ends by itself when its workers have drained. On -1
  * nothing has changed. */

@@ -97,10 +97,10 @@ static bool read_id(const char *text, uint8_t id[static CACHE_ID_LEN]) {
     return true;
 }
 
-static int invalidate_id(const struct generation *gen, const struct config_profile *profile,
+static int invalidate_id(struct master *master, const struct config_profile *profile,
                          const uint8_t id[static CACHE_ID_LEN], struct err *err) {
-    struct cache *cache = generation_cache(gen, profile);
-    switch (cache ? cache_kill(cache, id, CACHE_MARK_INVALIDATED) : CACHE_MISS) {
+    struct cache *cache = generation_cache(master_generation(master), profile);
+    switch (cache ? master_cache_kill(master, cache, id, CACHE_MARK_INVALIDATED) : CACHE_MISS) {
     case CACHE_HIT:
         return 0;
     case CACHE_BUSY:
@@ -129,15 +129,16 @@ static int invalidate_name(struct switches *s, const struct config_profile *prof
     return 0;
 }
 
-int operate_invalidate(const struct generation *gen, const struct config_profile *profile,
+int operate_invalidate(struct master *master, const struct config_profile *profile,
                        const char *what, uint64_t now_ms, struct err *err) {
+    const struct generation *gen = master_generation(master);
     struct switches *s = switches_of(gen, profile);
     uint8_t id[CACHE_ID_LEN];
     int rc = 0;
     if (strcmp(what, "all") == 0) {
         switches_invalidate_all(s, now_ms);
     } else if (read_id(what, id)) {
-        rc = invalidate_id(gen, profile, id, err);
+        rc = invalidate_id(master, profile, id, err);
     } else {
         rc = invalidate_name(s, profile, what, now_ms, err);
     }

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "proxy/generation.h"
+#include "proxy/master.h"
 
 /* Finds by name. Null with err set when there is none. Borrowed. */
 const struct config_profile *operate_find(const struct generation *gen, const char *name,
@@ -26,7 +27,7 @@ int operate_switch(const struct generation *gen, const struct config_profile *pr
 
 /* Ends sessions: `what` is "all", a session ID in 64 hexadecimal digits (TLS 1.2, as the
  * log has it), or a server name. Tickets are ended by "all" and by name. */
-int operate_invalidate(const struct generation *gen, const struct config_profile *profile,
+int operate_invalidate(struct master *master, const struct config_profile *profile,
                        const char *what, uint64_t now_ms, struct err *err);
 
 #endif

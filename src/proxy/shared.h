@@ -28,7 +28,7 @@ int shared_hand_over(const struct shared *shared, int channel, struct err *err);
 /* Unmaps and closes all. `wipe`: the keys first; not where another master has them, too. */
 void shared_fini(struct shared *shared, bool wipe);
 
-/* The layout of the region "cache": what lies in it can be read only with the key ring. */
+/* The layout of a cache: what lies in it can be read only with the key ring. */
 uint64_t shared_cache_layout(void);
 
 #endif

@@ -39,28 +39,28 @@ static void write_refused(const struct status *status, FILE *out, bool json) {
     }
 }
 
-static void write_cache_json(const char *separator, const struct cache_slot *slot,
+static void write_cache_json(const char *separator, const char *profile, const struct cache *cache,
                              const struct cache_stats *s, FILE *out) {
     fprintf(out,
             "%s{\"profile\":\"%s\",\"sessions\":%" PRIu64 ",\"capacity\":%" PRIu32
             ",\"bytes\":%" PRIu64 ",\"capacity_bytes\":%" PRIu64 ",\"lookups\":%" PRIu64
             ",\"hits\":%" PRIu64 ",\"evicted\":%" PRIu64 ",\"evicted_age_s\":%" PRIu64
             ",\"expired\":%" PRIu64 ",\"busy\":%" PRIu64 ",\"repaired\":%" PRIu64 "}",
-            separator, slot->profile, s->entries, cache_capacity(slot->cache), s->bytes,
-            cache_room_bytes(slot->cache), s->lookups, s->hits, s->evicted, s->evicted_age_s,
-            s->expired, s->busy, s->repaired);
+            separator, profile, s->entries, cache_capacity(cache), s->bytes,
+            cache_room_bytes(cache), s->lookups, s->hits, s->evicted, s->evicted_age_s, s->expired,
+            s->busy, s->repaired);
 }
 
 /* How old sessions are when they must go tells whether the cache is large enough: it is,
  * when that is near cache-timeout. */
-static void write_cache_text(const struct cache_slot *slot, const struct cache_stats *s,
-                             FILE *out) {
+static void write_cache_text(const char *profile, const struct cache *cache,
+                             const struct cache_stats *s, FILE *out) {
     fprintf(out,
             "cache %s: %" PRIu64 " of %" PRIu32 " sessions in %" PRIu64 " of %" PRIu64
             " bytes, %" PRIu64 " look-ups, %" PRIu64 " hits, %" PRIu64 " expired, %" PRIu64
             " evicted",
-            slot->profile, s->entries, cache_capacity(slot->cache), s->bytes,
-            cache_room_bytes(slot->cache), s->lookups, s->hits, s->expired, s->evicted);
+            profile, s->entries, cache_capacity(cache), s->bytes, cache_room_bytes(cache),
+            s->lookups, s->hits, s->expired, s->evicted);
     if (s->evicted > 0) {
         fprintf(out, " at an age of %" PRIu64 " s", s->evicted_age_s);
     }
@@ -75,17 +75,18 @@ static void write_caches(const struct status *status, FILE *out, bool json) {
     const struct generation *gen = status->gen;
     const char *separator = "";
     for (size_t i = 0; i < gen->config->profile_count; i++) {
-        const struct cache_slot *slot = generation_slot(gen, &gen->config->profiles[i]);
+        const struct config_profile *profile = &gen->config->profiles[i];
+        const struct cache *cache = generation_cache(gen, profile);
         struct cache_stats s;
-        if (!slot) {
+        if (!cache) {
             continue;
         }
-        cache_read_stats(slot->cache, &s);
+        cache_read_stats(cache, &s);
         if (json) {
-            write_cache_json(separator, slot, &s, out);
+            write_cache_json(separator, profile->name, cache, &s, out);
             separator = ",";
         } else if (atomic_load(&gen->switches[i].session_cache) || s.inserts > 0) {
-            write_cache_text(slot, &s, out);
+            write_cache_text(profile->name, cache, &s, out);
         }
     }
 }

@@ -29,10 +29,9 @@ struct takeover {
         int fd; /* owned; -1: taken */
     } regions[REGIONS_MAX];
     size_t region_count;
-    uint64_t *cache_offsets; /* owned; by the slots of gen->caches */
-    char *control_path;      /* owned; null: no control socket */
-    int control_fd;          /* owned; -1: taken, or none */
-    char anew[256];          /* names of what could not be taken, for the log */
+    char *control_path; /* owned; null: no control socket */
+    int control_fd;     /* owned; -1: taken, or none */
+    char anew[256];     /* names of what could not be taken, for the log */
 };
 
 static char *copy_text(struct bytes text) {
@@ -69,20 +68,30 @@ static int take_region(struct takeover *t, struct handover_item *item, struct er
     return r->name ? 0 : err_set(err, "no memory for what is handed over");
 }
 
+/* One of another layout is made anew. */
 static int take_cache(struct takeover *t, struct handover_item *item, struct err *err) {
-    struct cache_region *caches = t->gen->caches;
-    size_t count = caches->count + 1;
-    struct cache_slot *slots = realloc(caches->slots, count * sizeof(*slots));
-    caches->slots = slots ? slots : caches->slots;
-    uint64_t *offsets = realloc(t->cache_offsets, count * sizeof(*offsets));
-    t->cache_offsets = offsets ? offsets : t->cache_offsets;
+    struct generation *gen = t->gen;
+    struct cache_region **caches =
+        realloc(gen->caches, (gen->cache_count + 1) * sizeof(struct cache_region *));
+    gen->caches = caches ? caches : gen->caches;
+    struct cache_region *region = calloc(1, sizeof(*region));
     char *profile = copy_text(item->name);
-    if (!slots || !offsets || !profile) {
+    if (!caches || !region || !profile) {
+        free(region);
         free(profile);
         return err_set(err, "no memory for what is handed over");
     }
-    slots[caches->count] = (struct cache_slot){ .profile = profile };
-    offsets[caches->count++] = item->first;
+    *region = (struct cache_region){ .shm.fd = -1, .users = 1, .profile = profile };
+    gen->caches[gen->cache_count++] = region;
+    item->fd_count = 0;
+    if (shm_adopt(&region->shm, item->fds[0], item->first, false, NULL) != 0 ||
+        item->second != shared_cache_layout() ||
+        !cache_adopt(&region->cache, region->shm.base, region->shm.len)) {
+        cache_region_release(gen->caches[--gen->cache_count]);
+        if (!strstr(t->anew, "cache")) { /* once for all */
+            tell_anew(t, "cache");
+        }
+    }
     return 0;
 }
 
@@ -187,20 +196,15 @@ static struct takeover *takeover_new(int channel) {
     struct takeover *t = calloc(1, sizeof(*t));
     struct generation *gen = calloc(1, sizeof(*gen));
     struct config *config = calloc(1, sizeof(*config));
-    struct cache_region *caches = calloc(1, sizeof(*caches));
-    if (!t || !gen || !config || !caches) {
+    if (!t || !gen || !config) {
         free(t);
         free(gen);
         free(config);
-        free(caches);
         close(channel);
         return NULL;
     }
-    caches->shm.fd = -1;
-    caches->users = 1;
     gen->backends.shm.fd = -1;
     gen->switches_shm.fd = -1;
-    gen->caches = caches;
     gen->config = config;
     *t =
         (struct takeover){ .channel = channel, .service = getppid(), .gen = gen, .control_fd = -1 };
@@ -302,41 +306,6 @@ bool takeover_replay(struct takeover *t, struct shm *shm) {
     return false;
 }
 
-/* Drops the slots of the caches: they are made anew. */
-static void caches_drop(struct takeover *t) {
-    struct cache_region *caches = t->gen->caches;
-    for (size_t i = 0; i < caches->count; i++) {
-        free(caches->slots[i].profile);
-    }
-    caches->count = 0;
-    shm_close(&caches->shm);
-}
-
-/* Whether each slot lies within the region, and is a cache of ours. */
-static bool caches_fit(struct takeover *t) {
-    struct cache_region *caches = t->gen->caches;
-    for (size_t i = 0; i < caches->count; i++) {
-        struct cache_slot *slot = &caches->slots[i];
-        uint64_t at = t->cache_offsets[i];
-        if (at % 64 != 0 || at >= caches->shm.len) {
-            return false;
-        }
-        slot->cache = (struct cache *)((char *)caches->shm.base + at);
-        if (!cache_is_sound(slot->cache, caches->shm.len - at)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void caches_take(struct takeover *t) {
-    struct cache_region *caches = t->gen->caches;
-    if (map_region(t, "cache", shared_cache_layout(), &caches->shm) != 0 || !caches_fit(t)) {
-        tell_anew(t, "cache");
-        caches_drop(t);
-    }
-}
-
 /* What was invalidated stays so; each entry says whose it is. */
 static void switches_take(struct takeover *t) {
     struct generation *gen = t->gen;
@@ -358,7 +327,6 @@ struct generation *takeover_generation(struct takeover *t, struct err *err) {
         err_set(err, "the running service's state was taken already");
         return NULL;
     }
-    caches_take(t);
     switches_take(t);
     t->gen = NULL;
     return gen;
@@ -441,7 +409,6 @@ void takeover_free(struct takeover *t) {
         free(t->regions[i].name);
     }
     generation_free(t->gen, NULL);
-    free(t->cache_offsets);
     free(t->control_path);
     free(t);
 }

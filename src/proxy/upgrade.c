@@ -172,20 +172,25 @@ static int give_region(const struct upgrade *u, const char *name, const struct s
     return handover_send(u->channel, &item, err);
 }
 
-static int give_caches(const struct upgrade *u, const struct cache_region *caches,
-                       struct err *err) {
-    struct handover_item item;
-    int rc = give_region(u, "cache", &caches->shm, shared_cache_layout(), err);
-    for (size_t i = 0; i < caches->count && rc == 0; i++) {
-        const struct cache_slot *slot = &caches->slots[i];
-        item = (struct handover_item){
+static int give_caches(const struct upgrade *u, const struct generation *gen, struct err *err) {
+    for (size_t i = 0; i < gen->cache_count; i++) {
+        const struct cache_region *region = gen->caches[i];
+        if (!region) {
+            continue;
+        }
+        const struct handover_item item = {
             .kind = HANDOVER_CACHE,
-            .name = { (const uint8_t *)slot->profile, strlen(slot->profile) },
-            .first = (uint64_t)((const char *)slot->cache - (const char *)caches->shm.base),
+            .name = { (const uint8_t *)region->profile, strlen(region->profile) },
+            .first = region->shm.len,
+            .second = shared_cache_layout(),
+            .fd_count = 1,
+            .fds = { region->shm.fd },
         };
-        rc = handover_send(u->channel, &item, err);
+        if (handover_send(u->channel, &item, err) != 0) {
+            return -1;
+        }
     }
-    return rc;
+    return 0;
 }
 
 static int give_listener(const struct upgrade *u, const struct listener *l, struct err *err) {
@@ -211,7 +216,7 @@ static int give_all(const struct upgrade *u, const struct upgrade_gift *gift, st
                                   .second = gift->gen->number };
     if (handover_send(u->channel, &item, err) != 0 ||
         shared_hand_over(gift->shared, u->channel, err) != 0 ||
-        give_caches(u, gift->gen->caches, err) != 0 ||
+        give_caches(u, gift->gen, err) != 0 ||
         give_region(u, "switches", &gift->gen->switches_shm, switches_layout(), err) != 0 ||
         (gift->shared->replay &&
          give_region(u, "replay", &gift->shared->replay_shm, replay_layout(), err) != 0)) {

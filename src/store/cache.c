@@ -14,7 +14,9 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/crypto.h"
 
@@ -55,15 +57,12 @@ struct shard {
     _Atomic uint64_t busy;    /* counted without the lock */
 };
 
-struct cache {
+/* At the region's start: read once, when a cache is adopted. */
+struct head {
     uint64_t magic;
     uint64_t hash_key[2];
+    uint64_t bytes; /* of struct cache_size */
     uint32_t sessions;
-    uint32_t shards;  /* a power of two */
-    uint32_t buckets; /* of one shard; a power of two; as many ghosts */
-    uint32_t reserved;
-    uint64_t ring_grains; /* of one shard */
-    uint64_t data_bytes;  /* buckets, ghosts and ring of one shard */
 };
 
 static_assert(sizeof(struct entry) % CACHE_GRAIN == 0, "entries lie at grains");
@@ -72,35 +71,29 @@ static_assert(alignof(struct entry) <= CACHE_GRAIN, "entries lie at grains");
 #define CACHE_HEAD_BYTES 64u
 #define SHARD_HEAD_BYTES 192u
 
-static_assert(sizeof(struct cache) <= CACHE_HEAD_BYTES, "the head has its place");
+static_assert(sizeof(struct head) <= CACHE_HEAD_BYTES, "the head has its place");
 static_assert(sizeof(struct shard) <= SHARD_HEAD_BYTES, "a shard's head has its place");
 
-struct layout {
-    uint32_t shards, shard_sessions, buckets;
-    uint64_t ring_grains, data_bytes;
-};
-
-/* Keeps the compiler from moving stores across a change of head or tail: a
- * worker may be killed between any two instructions. */
+/* Keeps stores from moving across a change of head or tail: a worker may be killed
+ * between any two instructions, and cache_oldest_s reads without the lock. */
 static void store_order(void) {
-    atomic_signal_fence(memory_order_seq_cst);
+    atomic_thread_fence(memory_order_release);
 }
 
 static uint64_t round_up(uint64_t n, uint64_t to) {
     return (n + to - 1) / to * to;
 }
 
-static struct layout cache_layout(struct cache_size size) {
-    struct layout l = { .shards = 1, .buckets = 16 };
+static struct cache cache_layout(struct cache_size size) {
+    struct cache l = { .size = size, .shards = 1, .buckets = 16 };
     uint64_t total = size.bytes ? size.bytes : (uint64_t)size.sessions * CACHE_BYTES_PER_SESSION;
     while (l.shards < SHARDS_MAX && size.sessions / (l.shards * 2) >= SHARD_SESSIONS &&
            total / (l.shards * 2) >= SHARD_SESSIONS * CACHE_BYTES_PER_SESSION) {
         l.shards *= 2;
     }
-    l.shard_sessions = (size.sessions + l.shards - 1) / l.shards; /* see shard_limit */
-    uint64_t bytes =
-        size.bytes ? size.bytes / l.shards : (uint64_t)l.shard_sessions * CACHE_BYTES_PER_SESSION;
-    while (l.buckets < l.shard_sessions && l.buckets * (uint64_t)RECORD_BYTES_MIN < bytes) {
+    uint32_t most = (size.sessions + l.shards - 1) / l.shards; /* see shard_limit */
+    uint64_t bytes = size.bytes ? size.bytes / l.shards : (uint64_t)most * CACHE_BYTES_PER_SESSION;
+    while (l.buckets < most && l.buckets * (uint64_t)RECORD_BYTES_MIN < bytes) {
         l.buckets *= 2;
     }
     /* Room for two of the largest records whatever the count: one is being
@@ -113,25 +106,27 @@ static struct layout cache_layout(struct cache_size size) {
 }
 
 size_t cache_layout_bytes(struct cache_size size) {
-    struct layout l = cache_layout(size);
+    struct cache l = cache_layout(size);
     return CACHE_HEAD_BYTES + (size_t)(l.shards * (SHARD_HEAD_BYTES + l.data_bytes));
 }
 
 static struct shard *cache_shard(const struct cache *cache, uint32_t i) {
-    /* The region is one allocation; const is about the header only. */
-    return (struct shard *)((uintptr_t)cache + CACHE_HEAD_BYTES + (size_t)i * SHARD_HEAD_BYTES);
+    return (struct shard *)(void *)(cache->base + CACHE_HEAD_BYTES + (size_t)i * SHARD_HEAD_BYTES);
 }
 
 static uint32_t *shard_buckets(const struct cache *cache, const struct shard *shard) {
-    size_t index = ((uintptr_t)shard - (uintptr_t)cache - CACHE_HEAD_BYTES) / SHARD_HEAD_BYTES;
-    return (uint32_t *)((uintptr_t)cache + CACHE_HEAD_BYTES +
-                        (size_t)cache->shards * SHARD_HEAD_BYTES + index * cache->data_bytes);
+    const char *heads = cache->base + CACHE_HEAD_BYTES;
+    size_t index = (size_t)((const char *)shard - heads) / SHARD_HEAD_BYTES;
+    return (uint32_t *)(void *)(cache->base + CACHE_HEAD_BYTES +
+                                (size_t)cache->shards * SHARD_HEAD_BYTES +
+                                index * cache->data_bytes);
 }
 
 /* The most entries of a shard: together exactly the cache's sessions. */
 static uint32_t shard_limit(const struct cache *cache, uint64_t hash) {
     uint32_t index = (uint32_t)hash & (cache->shards - 1);
-    return cache->sessions / cache->shards + (index < cache->sessions % cache->shards);
+    uint32_t sessions = cache->size.sessions;
+    return sessions / cache->shards + (index < sessions % cache->shards);
 }
 
 /* The entry at a position or a place (a position reduced by the ring's size). */
@@ -171,18 +166,15 @@ static int shard_init(struct shard *shard, struct err *err) {
     return rc == 0 ? 0 : err_set_errno(err, rc, "cannot make the session cache's lock");
 }
 
-int cache_init(struct cache *cache, struct cache_size size, struct err *err) {
+int cache_init(struct cache *cache, void *memory, struct cache_size size, struct err *err) {
     assert(size.sessions >= 1 && size.sessions <= CACHE_SESSIONS_MAX);
     assert(size.bytes <= CACHE_BYTES_MAX);
-    struct layout l = cache_layout(size);
-    cache->magic = CACHE_MAGIC;
-    crypto_random(cache->hash_key, sizeof(cache->hash_key));
-    cache->sessions = size.sessions;
-    cache->shards = l.shards;
-    cache->buckets = l.buckets;
-    cache->ring_grains = l.ring_grains;
-    cache->data_bytes = l.data_bytes;
-    for (uint32_t i = 0; i < cache->shards; i++) {
+    struct head *head = memory;
+    *head = (struct head){ .magic = CACHE_MAGIC, .bytes = size.bytes, .sessions = size.sessions };
+    crypto_random(head->hash_key, sizeof(head->hash_key));
+    bool adopted = cache_adopt(cache, memory, cache_layout_bytes(size));
+    assert(adopted);
+    for (uint32_t i = 0; adopted && i < cache->shards; i++) {
         if (shard_init(cache_shard(cache, i), err) != 0) {
             return -1;
         }
@@ -195,29 +187,102 @@ uint64_t cache_layout_id(void) {
 }
 
 bool cache_has_size(const struct cache *cache, struct cache_size size) {
-    struct layout l = cache_layout(size);
-    return cache->sessions == size.sessions && cache->shards == l.shards &&
-           cache->buckets == l.buckets && cache->ring_grains == l.ring_grains &&
-           cache->data_bytes == l.data_bytes;
+    return cache->size.sessions == size.sessions && cache->size.bytes == size.bytes;
 }
 
-bool cache_is_sound(const struct cache *cache, size_t len) {
-    if (len < CACHE_HEAD_BYTES || cache->magic != CACHE_MAGIC || cache->sessions < 1 ||
-        cache->sessions > CACHE_SESSIONS_MAX || cache_room_bytes(cache) > CACHE_BYTES_MAX) {
+bool cache_adopt(struct cache *cache, void *memory, size_t len) {
+    struct head head;
+    if (len < sizeof(head)) {
         return false;
     }
-    struct cache_size size = { cache->sessions, cache_room_bytes(cache) };
-    return cache_has_size(cache, size) && cache_layout_bytes(size) <= len;
+    memcpy(&head, memory, sizeof(head));
+    struct cache_size size = { head.sessions, head.bytes };
+    if (head.magic != CACHE_MAGIC || size.sessions < 1 || size.sessions > CACHE_SESSIONS_MAX ||
+        size.bytes > CACHE_BYTES_MAX || cache_layout_bytes(size) > len) {
+        return false;
+    }
+    *cache = cache_layout(size);
+    cache->base = memory;
+    memcpy(cache->hash_key, head.hash_key, sizeof(cache->hash_key));
+    return true;
 }
 
 uint32_t cache_capacity(const struct cache *cache) {
-    return cache->sessions;
+    return cache->size.sessions;
 }
 
 uint64_t cache_room_bytes(const struct cache *cache) {
     uint64_t spare = round_up(2 * (CACHE_RECORD_MAX + sizeof(struct entry)), 64);
     return (cache->ring_grains * CACHE_GRAIN - spare) * cache->shards;
 }
+
+/* --- what a worker may have spoilt ----------------------------------------
+ * A worker that was taken over can write anything anywhere in the region, at any time.
+ * Hence what bounds a loop or a write is read once, and held against the handle. */
+
+static uint64_t read_u64(const uint64_t *from) {
+    return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+
+static uint32_t read_u32(const uint32_t *from) {
+    return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+
+/* The grains of the entry at a position, before `end`; 0: there is no whole entry. */
+static uint32_t entry_grains(const struct cache *cache, struct shard *shard, uint64_t position,
+                             uint64_t end) {
+    uint64_t to_end = cache->ring_grains - position % cache->ring_grains;
+    uint32_t grains = read_u32(&shard_entry(cache, shard, position)->grains);
+    return grains <= to_end && grains <= end - position ? grains : 0;
+}
+
+/* The entry at a position of that many grains; null: a filler, or unsound. */
+static struct entry *entry_whole(const struct cache *cache, struct shard *shard, uint64_t position,
+                                 uint32_t grains) {
+    struct entry *entry = shard_entry(cache, shard, position);
+    uint64_t room = (uint64_t)grains * CACHE_GRAIN;
+    return room >= sizeof(*entry) && read_u32(&entry->len) <= room - sizeof(*entry) ? entry : NULL;
+}
+
+/* The entry that a link leads to, if its header lies in the ring; or null. */
+static struct entry *entry_linked(const struct cache *cache, struct shard *shard, uint32_t link) {
+    uint64_t place = (uint64_t)link - 1;
+    return link != NO_ENTRY && place + sizeof(struct entry) / CACHE_GRAIN <= cache->ring_grains
+               ? shard_entry(cache, shard, place)
+               : NULL;
+}
+
+/* Its record's bytes, if they lie in the ring; or 0. */
+static uint32_t entry_len(const struct cache *cache, struct shard *shard,
+                          const struct entry *entry) {
+    const char *ring = (const char *)shard_entry(cache, shard, 0);
+    uint64_t room =
+        cache->ring_grains * CACHE_GRAIN - (uint64_t)((const char *)entry - ring) - sizeof(*entry);
+    uint32_t len = read_u32(&entry->len);
+    return len <= CACHE_RECORD_MAX && len <= room ? len : 0;
+}
+
+static uint32_t entries_max(const struct cache *cache) {
+    return cache->size.sessions / cache->shards + 1;
+}
+
+/* How long a chain can be. */
+static uint32_t chain_max(const struct cache *cache, const struct shard *shard) {
+    uint32_t entries = read_u32(&shard->entries);
+    return entries < entries_max(cache) ? entries : entries_max(cache);
+}
+
+static bool shard_is_sound(const struct cache *cache, const struct shard *shard) {
+    return shard->tail <= shard->head && shard->head - shard->tail <= cache->ring_grains &&
+           shard->live <= shard->entries && shard->entries <= entries_max(cache);
+}
+
+static void shard_reset(const struct cache *cache, struct shard *shard) {
+    shard->tail = shard->head = 0;
+    shard_clear_index(cache, shard);
+}
+
+/* --- the index ------------------------------------------------------------ */
 
 static void index_add(const struct cache *cache, struct shard *shard, struct entry *entry,
                       uint64_t position) {
@@ -228,12 +293,13 @@ static void index_add(const struct cache *cache, struct shard *shard, struct ent
     shard->live += entry->state == ENTRY_LIVE;
 }
 
-/* A chain longer than the shard's entries cannot be: `left` ends a walk over
- * memory that a fault has spoilt. */
 static void index_remove(const struct cache *cache, struct shard *shard, struct entry *entry) {
     uint32_t *link = shard_bucket(cache, shard, entry->hash);
-    for (uint32_t left = shard->entries; left > 0 && *link != NO_ENTRY; left--) {
-        struct entry *at = shard_entry(cache, shard, *link - 1);
+    for (uint32_t left = chain_max(cache, shard); left > 0; left--) {
+        struct entry *at = entry_linked(cache, shard, read_u32(link));
+        if (!at) {
+            return;
+        }
         if (at == entry) {
             *link = entry->next;
             shard->entries--;
@@ -246,13 +312,13 @@ static void index_remove(const struct cache *cache, struct shard *shard, struct 
 
 static struct entry *index_find(const struct cache *cache, struct shard *shard, uint64_t hash,
                                 const uint8_t id[static CACHE_ID_LEN]) {
-    uint32_t link = *shard_bucket(cache, shard, hash);
-    for (uint32_t left = shard->entries; left > 0 && link != NO_ENTRY; left--) {
-        struct entry *entry = shard_entry(cache, shard, link - 1);
-        if (entry->hash == hash && memcmp(entry->id, id, CACHE_ID_LEN) == 0) {
+    const uint32_t *link = shard_bucket(cache, shard, hash);
+    for (uint32_t left = chain_max(cache, shard); left > 0; left--) {
+        struct entry *entry = entry_linked(cache, shard, read_u32(link));
+        if (!entry || (entry->hash == hash && memcmp(entry->id, id, CACHE_ID_LEN) == 0)) {
             return entry;
         }
-        link = entry->next;
+        link = &entry->next;
     }
     return NULL;
 }
@@ -264,23 +330,26 @@ static bool is_indexed(const struct entry *entry) {
 /* After a worker died holding the lock: the entries are whole, the index may
  * not be. An entry that its killer left half wiped is dropped by its seal later. */
 static void shard_repair(const struct cache *cache, struct shard *shard) {
+    uint64_t end = shard->head;
+    uint64_t at = shard->tail;
     shard_clear_index(cache, shard);
-    for (uint64_t at = shard->tail; at < shard->head;) {
-        struct entry *entry = shard_entry(cache, shard, at);
-        if (entry->grains == 0 || entry->grains > shard->head - at) {
-            shard->tail = shard->head = 0;
-            shard_clear_index(cache, shard);
+    while (end - at <= cache->ring_grains && at < end) {
+        uint32_t grains = entry_grains(cache, shard, at, end);
+        if (grains == 0) {
+            shard_reset(cache, shard);
             break;
         }
-        if (is_indexed(entry)) {
+        struct entry *entry = entry_whole(cache, shard, at, grains);
+        if (entry && is_indexed(entry)) {
             index_add(cache, shard, entry, at);
         }
-        at += entry->grains;
+        at += grains;
     }
     shard->stats.repaired++;
 }
 
-/* Null when another process holds the lock for longer than it may: it stands still. */
+/* Null when the lock is not to be had: another process holds it for longer than it may and
+ * stands still, or the lock is spoilt. */
 static struct shard *shard_lock(const struct cache *cache, uint64_t hash) {
     struct shard *shard = cache_shard(cache, (uint32_t)hash & (cache->shards - 1));
     int rc = pthread_mutex_trylock(&shard->lock);
@@ -292,15 +361,17 @@ static struct shard *shard_lock(const struct cache *cache, uint64_t hash) {
         until.tv_nsec %= 1000000000L;
         rc = pthread_mutex_clocklock(&shard->lock, CLOCK_MONOTONIC, &until);
     }
-    if (rc == ETIMEDOUT) {
-        atomic_fetch_add_explicit(&shard->busy, 1, memory_order_relaxed);
-        return NULL;
-    }
     if (rc == EOWNERDEAD) {
         shard_repair(cache, shard);
         rc = pthread_mutex_consistent(&shard->lock);
     }
-    assert(rc == 0);
+    if (rc != 0) {
+        atomic_fetch_add_explicit(&shard->busy, 1, memory_order_relaxed);
+        return NULL;
+    }
+    if (!shard_is_sound(cache, shard)) {
+        shard_reset(cache, shard);
+    }
     return shard;
 }
 
@@ -312,29 +383,37 @@ static uint64_t cache_hash(const struct cache *cache, const uint8_t id[static CA
     return crypto_siphash(cache->hash_key, (struct bytes){ id, CACHE_ID_LEN });
 }
 
-/* The oldest entry goes, leaving a ghost of that kind when it was live. */
-static void shard_drop_oldest(const struct cache *cache, struct shard *shard, uint32_t kind) {
-    struct entry *oldest = shard_entry(cache, shard, shard->tail);
-    if (is_indexed(oldest)) {
+/* The oldest entry of a shard that has one goes, leaving a ghost of that kind when it was
+ * live. An unsound one takes all others along. Returns when it was put, if it was live, or 0. */
+static uint32_t shard_drop_oldest(const struct cache *cache, struct shard *shard, uint32_t kind) {
+    uint64_t tail = shard->tail;
+    uint32_t grains = entry_grains(cache, shard, tail, shard->head);
+    if (grains == 0) {
+        shard_reset(cache, shard);
+        return 0;
+    }
+    struct entry *oldest = entry_whole(cache, shard, tail, grains);
+    bool live = oldest && oldest->state == ENTRY_LIVE;
+    if (oldest && is_indexed(oldest)) {
         index_remove(cache, shard, oldest);
     }
-    if (oldest->state == ENTRY_LIVE) {
+    if (live) {
         *shard_ghost(cache, shard, oldest->hash) = ghost_tag(oldest->hash) | kind;
     }
-    shard->tail += oldest->grains;
+    shard->tail = tail + grains;
     store_order();
-    if (oldest->state == ENTRY_LIVE) {
-        crypto_wipe(oldest + 1, oldest->len);
+    if (live) {
+        crypto_wipe(oldest + 1, entry_len(cache, shard, oldest));
     }
+    return live ? oldest->put_s : 0;
 }
 
 static void shard_evict_oldest(const struct cache *cache, struct shard *shard, uint64_t now_s) {
-    const struct entry *oldest = shard_entry(cache, shard, shard->tail);
-    if (oldest->state == ENTRY_LIVE) {
+    uint32_t put_s = shard_drop_oldest(cache, shard, GHOST_EVICTED);
+    if (put_s != 0) {
         shard->stats.evicted++;
-        shard->stats.evicted_age_s = now_s > oldest->put_s ? now_s - oldest->put_s : 0;
+        shard->stats.evicted_age_s = now_s > put_s ? now_s - put_s : 0;
     }
-    shard_drop_oldest(cache, shard, GHOST_EVICTED);
 }
 
 /* Makes `grains` free in one piece at the head, with a filler over the ring's
@@ -343,7 +422,8 @@ static void shard_make_room(const struct cache *cache, struct shard *shard, uint
                             uint64_t now_s) {
     uint64_t to_end = cache->ring_grains - shard->head % cache->ring_grains;
     uint64_t skip = to_end < grains ? to_end : 0;
-    while (shard->head + skip + grains - shard->tail > cache->ring_grains) {
+    while (shard->head + skip + grains - shard->tail > cache->ring_grains &&
+           shard->tail < shard->head) {
         shard_evict_oldest(cache, shard, now_s);
     }
     if (skip > 0) {
@@ -389,9 +469,9 @@ static enum cache_result cache_put_entry(struct cache *cache, const struct put *
     if (old) {
         index_remove(cache, shard, old);
         old->state = ENTRY_REPLACED;
-        crypto_wipe(old + 1, old->len);
+        crypto_wipe(old + 1, entry_len(cache, shard, old));
     }
-    while (shard->entries >= shard_limit(cache, hash)) {
+    while (shard->entries >= shard_limit(cache, hash) && shard->tail < shard->head) {
         shard_evict_oldest(cache, shard, put->now_s);
     }
     shard_make_room(cache, shard, grains, put->now_s);
@@ -446,9 +526,9 @@ enum cache_result cache_get(struct cache *cache, const uint8_t id[static CACHE_I
     } else if (entry->state == ENTRY_MARKED) {
         *mark = (enum cache_mark)entry->mark;
         result = CACHE_MARKED;
-    } else if (entry->len <= CACHE_RECORD_MAX) {
-        memcpy(buf, entry + 1, entry->len);
-        *len = entry->len;
+    } else {
+        *len = entry_len(cache, shard, entry);
+        memcpy(buf, entry + 1, *len);
         shard->stats.hits++;
         result = CACHE_HIT;
     }
@@ -481,7 +561,7 @@ enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_
         entry->mark = mark;
         entry->state = ENTRY_MARKED;
         shard->live--;
-        crypto_wipe(entry + 1, entry->len);
+        crypto_wipe(entry + 1, entry_len(cache, shard, entry));
         result = CACHE_HIT;
     }
     shard_unlock(shard);
@@ -491,12 +571,12 @@ enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_
 static uint64_t shard_expire(const struct cache *cache, struct shard *shard, uint64_t before_s) {
     uint64_t live = 0;
     for (unsigned n = 0; n < EXPIRE_MAX && shard->tail < shard->head; n++) {
-        const struct entry *oldest = shard_entry(cache, shard, shard->tail);
-        if (is_indexed(oldest) && oldest->put_s >= before_s) {
+        uint32_t grains = entry_grains(cache, shard, shard->tail, shard->head);
+        const struct entry *oldest = entry_whole(cache, shard, shard->tail, grains);
+        if (oldest && is_indexed(oldest) && oldest->put_s >= before_s) {
             break;
         }
-        live += oldest->state == ENTRY_LIVE;
-        shard_drop_oldest(cache, shard, GHOST_EXPIRED);
+        live += shard_drop_oldest(cache, shard, GHOST_EXPIRED) != 0;
     }
     shard->stats.expired += live;
     return live;
@@ -515,112 +595,75 @@ uint64_t cache_expire(struct cache *cache, uint64_t before_s) {
     return count;
 }
 
+void cache_wipe(const struct cache *cache) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t len = cache_layout_bytes(cache->size);
+    size_t from = CACHE_HEAD_BYTES + (size_t)cache->shards * SHARD_HEAD_BYTES;
+    size_t whole = round_up(from, page);
+    if (whole >= len || madvise(cache->base + whole, len - whole, MADV_REMOVE) != 0) {
+        whole = len;
+    }
+    crypto_wipe(cache->base + from, whole - from);
+}
+
 uint32_t cache_shards(const struct cache *cache) {
     return cache->shards;
 }
 
+/* Without the lock: an entry counts if the tail has not passed it meanwhile, for it moves
+ * before a place is written anew. */
 static uint64_t shard_oldest_s(const struct cache *cache, struct shard *shard) {
-    for (uint64_t at = shard->tail; at < shard->head;) {
+    uint64_t end = read_u64(&shard->head);
+    uint64_t at = read_u64(&shard->tail);
+    if (end - at > cache->ring_grains) {
+        return 0;
+    }
+    while (at < end) {
         const struct entry *entry = shard_entry(cache, shard, at);
-        if (entry->state == ENTRY_LIVE) {
-            return entry->put_s;
+        uint32_t grains = entry_grains(cache, shard, at, end);
+        bool live = entry_whole(cache, shard, at, grains) && read_u32(&entry->state) == ENTRY_LIVE;
+        uint32_t put_s = live ? read_u32(&entry->put_s) : 0;
+        atomic_thread_fence(memory_order_acquire);
+        uint64_t tail = read_u64(&shard->tail);
+        if (tail <= at && (live || grains == 0)) {
+            return put_s;
         }
-        at += entry->grains;
+        at = tail <= at ? at + grains : tail;
     }
     return 0;
 }
 
-uint64_t cache_oldest_s(struct cache *cache) {
+uint64_t cache_oldest_s(const struct cache *cache) {
     uint64_t oldest_s = 0;
     for (uint32_t i = 0; i < cache->shards; i++) {
-        struct shard *shard = shard_lock(cache, i);
-        uint64_t one_s = shard ? shard_oldest_s(cache, shard) : 0;
-        if (one_s != 0 && (oldest_s == 0 || one_s < oldest_s)) {
-            oldest_s = one_s;
-        }
-        if (shard) {
-            shard_unlock(shard);
-        }
+        uint64_t one_s = shard_oldest_s(cache, cache_shard(cache, i));
+        oldest_s = one_s != 0 && (oldest_s == 0 || one_s < oldest_s) ? one_s : oldest_s;
     }
     return oldest_s;
 }
 
-/* Copies the next record of a shard from position *at on, up to `end`. Returns
- * false when there is none. Entries that workers evict meanwhile are passed over. */
-static bool shard_copy_next(struct cache *to, struct cache *from, uint32_t index, uint64_t *at,
-                            uint64_t end) {
-    static uint8_t record[CACHE_RECORD_MAX];
-    uint8_t id[CACHE_ID_LEN];
-    size_t len = 0;
-    uint64_t put_s = 0;
-    struct shard *shard = shard_lock(from, index);
-    if (!shard) {
-        return false;
-    }
-    while (len == 0 && *at < end) {
-        *at = *at > shard->tail ? *at : shard->tail;
-        if (*at >= end) {
-            break;
-        }
-        const struct entry *entry = shard_entry(from, shard, *at);
-        if (entry->state == ENTRY_LIVE && entry->len <= sizeof(record)) {
-            len = entry->len;
-            memcpy(id, entry->id, sizeof(id));
-            memcpy(record, entry + 1, len);
-            put_s = entry->put_s;
-        }
-        *at += entry->grains;
-    }
-    shard_unlock(shard);
-    if (len > 0) {
-        cache_put(to, id, (struct bytes){ record, len }, put_s);
-    }
-    return len > 0;
+/* Without the locks: each figure is whole, though another's may be a moment older. */
+static void stats_add(struct cache_stats *to, const struct shard *shard) {
+    const struct cache_stats *from = &shard->stats;
+    to->entries += read_u32(&shard->live);
+    to->bytes += (read_u64(&shard->head) - read_u64(&shard->tail)) * CACHE_GRAIN;
+    to->lookups += read_u64(&from->lookups);
+    to->hits += read_u64(&from->hits);
+    to->inserts += read_u64(&from->inserts);
+    to->evicted += read_u64(&from->evicted);
+    to->expired += read_u64(&from->expired);
+    to->repaired += read_u64(&from->repaired);
+    to->evicted_age_s += read_u64(&from->evicted_age_s);
+    to->busy += atomic_load_explicit(&shard->busy, memory_order_relaxed);
 }
 
-void cache_copy(struct cache *to, struct cache *from) {
-    uint64_t at[SHARDS_MAX] = { 0 };
-    uint64_t end[SHARDS_MAX] = { 0 };
-    for (uint32_t i = 0; i < from->shards; i++) {
-        struct shard *shard = shard_lock(from, i);
-        if (shard) {
-            end[i] = shard->head;
-            shard_unlock(shard);
-        }
-    }
-    /* All shards in step: they fill evenly, so that the copy has the records' age
-     * in about the order that the original had. */
-    for (bool more = true; more;) {
-        more = false;
-        for (uint32_t i = 0; i < from->shards; i++) {
-            more |= shard_copy_next(to, from, i, &at[i], end[i]);
-        }
-    }
-}
-
-static void stats_add(struct cache_stats *to, const struct cache_stats *from) {
-    to->lookups += from->lookups;
-    to->hits += from->hits;
-    to->inserts += from->inserts;
-    to->evicted += from->evicted;
-    to->expired += from->expired;
-    to->repaired += from->repaired;
-    to->evicted_age_s += from->evicted_age_s;
-}
-
-void cache_read_stats(struct cache *cache, struct cache_stats *stats) {
+void cache_read_stats(const struct cache *cache, struct cache_stats *stats) {
     uint64_t evicting = 0;
     *stats = (struct cache_stats){ 0 };
     for (uint32_t i = 0; i < cache->shards; i++) {
-        struct shard *shard = shard_lock(cache, i);
-        if (shard) {
-            stats->entries += shard->live;
-            stats->bytes += (shard->head - shard->tail) * CACHE_GRAIN;
-            stats_add(stats, &shard->stats);
-            evicting += shard->stats.evicted > 0;
-            shard_unlock(shard);
-        }
-        stats->busy += atomic_load_explicit(&cache_shard(cache, i)->busy, memory_order_relaxed);
+        const struct shard *shard = cache_shard(cache, i);
+        stats_add(stats, shard);
+        evicting += read_u64(&shard->stats.evicted) > 0;
     }
     if (evicting > 0) {
         stats->evicted_age_s /= evicting;

@@ -6,7 +6,7 @@
  * record of the shard makes place. A small cache has one shard, so that the
  * oldest of all goes first; in a large one the order is the shard's.
  *
- *   struct cache | the shards' heads | per shard: buckets, ghosts (u32 each), ring of bytes
+ *   struct head | the shards' heads | per shard: buckets, ghosts (u32 each), ring of bytes
  *   record: struct entry | sealed bytes, padded to CACHE_GRAIN
  *
  * A ghost is what is left of an ID that is gone: a few bits of its hash, by which
@@ -16,7 +16,9 @@
  * Threats: IDs to look up come from anyone (hence the keyed hash and the bounded
  * copy); a worker may die at any instruction (the locks are robust, and a shard
  * is rebuilt from its ring) or stand still at one (a lock is waited for
- * CACHE_WAIT_MS at most); records are sealed before they come here, so the region
+ * CACHE_WAIT_MS at most); one that was taken over may write anything into the region at any
+ * time (places and lengths in it are held against the handle, `struct cache`, before use;
+ * the master, which has more rights, takes no lock in it); records are sealed before they come here, so the region
  * holds no master secret in clear, and wiped when they go.
  *
  * The cache knows no policy: whether a record may still be used is read from the
@@ -42,7 +44,23 @@
 /* A holder of a lock needs microseconds; one that is stopped must not stop others. */
 #define CACHE_WAIT_MS 20
 
-struct cache; /* lies in shared memory */
+/* How large a cache is to be. */
+struct cache_size {
+    uint32_t sessions; /* 1..CACHE_SESSIONS_MAX */
+    uint64_t bytes;    /* of records with their headers, up to CACHE_BYTES_MAX; 0: as many as
+                          usual sessions need, CACHE_BYTES_PER_SESSION each */
+};
+
+/* A process's own view of the region: no worker can change another's. */
+struct cache {
+    char *base; /* borrowed: the region */
+    uint64_t hash_key[2];
+    struct cache_size size;
+    uint32_t shards;      /* a power of two */
+    uint32_t buckets;     /* of one shard; a power of two; as many ghosts */
+    uint64_t ring_grains; /* of one shard */
+    uint64_t data_bytes;  /* buckets, ghosts and ring of one shard */
+};
 
 enum cache_result {
     CACHE_HIT,
@@ -77,13 +95,6 @@ struct cache_stats {
     uint64_t repaired;      /* shards rebuilt after a worker died in one */
 };
 
-/* How large a cache is to be. */
-struct cache_size {
-    uint32_t sessions; /* 1..CACHE_SESSIONS_MAX */
-    uint64_t bytes;    /* of records with their headers, up to CACHE_BYTES_MAX; 0: as many as
-                          usual sessions need, CACHE_BYTES_PER_SESSION each */
-};
-
 /* A cache, and how long what is in it may be used. For whoever sweeps it. */
 struct cache_term {
     struct cache *cache; /* borrowed */
@@ -94,12 +105,13 @@ struct cache_term {
 size_t cache_layout_bytes(struct cache_size size);
 
 /* Lays a cache out in zero-filled shared memory of cache_layout_bytes(size)
- * bytes, aligned to 64. Master only, before any other process uses it. */
-int cache_init(struct cache *cache, struct cache_size size, struct err *err);
+ * bytes, aligned to 64, which the caller keeps mapped. Master only, before any other
+ * process uses it. */
+int cache_init(struct cache *cache, void *memory, struct cache_size size, struct err *err);
 
-/* Whether what lies there, `len` bytes, is a cache of this program's layout. For
- * memory that another program made. */
-bool cache_is_sound(const struct cache *cache, size_t len);
+/* Has a cache that another program laid out in `len` bytes of memory; false when it is none
+ * of this program's layout. Master only. */
+bool cache_adopt(struct cache *cache, void *memory, size_t len);
 
 /* Changes with the meaning of a cache's bytes. */
 uint64_t cache_layout_id(void);
@@ -133,7 +145,7 @@ bool cache_has(struct cache *cache, const uint8_t id[static CACHE_ID_LEN]);
 
 /* Takes the session under `id` away, wiping its bytes; the ID stays known with its
  * mark until it is evicted. Returns CACHE_HIT to the one caller who took it, else
- * CACHE_MISS or CACHE_BUSY. Any process. */
+ * CACHE_MISS or CACHE_BUSY. Any process without the master's rights. */
 enum cache_result cache_kill(struct cache *cache, const uint8_t id[static CACHE_ID_LEN],
                              enum cache_mark mark);
 
@@ -144,14 +156,15 @@ uint64_t cache_expire(struct cache *cache, uint64_t before_s);
 /* How many locks a sweep of it takes. */
 uint32_t cache_shards(const struct cache *cache);
 
-/* When the oldest session that is there was put; 0 when there is none. Any process. */
-uint64_t cache_oldest_s(struct cache *cache);
+/* When the oldest session that is there was put; 0 when there is none. Takes no lock. Any
+ * process. */
+uint64_t cache_oldest_s(const struct cache *cache);
 
-/* Copies every live record of `from` into `to`, oldest first. Master, on a
- * reload that changes the cache's size; workers may be using both. */
-void cache_copy(struct cache *to, struct cache *from);
+/* Takes everything away and gives the memory back to the system, without a lock: whoever is
+ * in it finds shards whose ring is unsound, and empties them. Master. */
+void cache_wipe(const struct cache *cache);
 
-/* Adds up the shards' figures. Any process. */
-void cache_read_stats(struct cache *cache, struct cache_stats *stats);
+/* Adds up the shards' figures. Takes no lock. Any process. */
+void cache_read_stats(const struct cache *cache, struct cache_stats *stats);
 
 #endif

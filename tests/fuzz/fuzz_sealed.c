@@ -27,7 +27,7 @@ static const struct config_profile profile = {
 
 static struct world {
     struct keyring *ring;
-    struct cache *cache;
+    struct cache cache;
     struct resume resume;
     struct policy policy;
 } world;
@@ -48,8 +48,7 @@ static void world_make(void) {
     struct err err = { 0 };
     world.ring = memory(keyring_bytes());
     keyring_init(world.ring, NOW_MS / MS_PER_S);
-    world.cache = memory(cache_layout_bytes(size));
-    assert(cache_init(world.cache, size, &err) == 0);
+    assert(cache_init(&world.cache, memory(cache_layout_bytes(size)), size, &err) == 0);
     world.resume.sealer = sealer_new(world.ring, &err);
     world.resume.scratch = secret_alloc(sizeof(*world.resume.scratch));
     assert(world.resume.sealer && world.resume.scratch);
@@ -68,7 +67,7 @@ static struct resume_verdict look_up(enum resume_by by, struct bytes offered) {
     hello.psk_identity = tls13 ? offered : (struct bytes){ 0 };
     hello.session_ticket = by == RESUME_BY_TICKET ? offered : (struct bytes){ 0 };
     hello.session_id = by == RESUME_BY_SESSION_ID ? offered : (struct bytes){ 0 };
-    const struct resume_stores stores = { .own = world.cache, .tickets = true };
+    const struct resume_stores stores = { .own = &world.cache, .tickets = true };
     struct resume_query query = { .hello = &hello,
                                   .policy = &world.policy,
                                   .protocol = tls13 ? POLICY_TLS13 : POLICY_TLS12,
@@ -109,7 +108,7 @@ static void offer_sealed_entry(enum resume_by by, struct bytes record) {
         return;
     }
     assert(sealer_seal_entry(world.resume.sealer, id, record, sealed) == SEALER_OK);
-    cache_put(world.cache, id, (struct bytes){ sealed, record.len + SEALER_OVERHEAD },
+    cache_put(&world.cache, id, (struct bytes){ sealed, record.len + SEALER_OVERHEAD },
               NOW_MS / MS_PER_S);
     look_up(by, (struct bytes){ id, sizeof(id) });
 }

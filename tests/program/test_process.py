@@ -2,6 +2,7 @@
 key rotation, privileges, and what a wrong start says."""
 
 import contextlib
+import copy
 import os
 import pwd
 import signal
@@ -18,6 +19,7 @@ from lab import config as conf
 from lab import hello
 from lab.backends import Backend, Digest, Duplex, echo, http
 from lab.deadline import wait_until
+from lab.memory import region
 from lab.terminator import (
     binary,
     is_running,
@@ -237,14 +239,60 @@ def test_sessions_survive_a_reload(version, tickets, house, visitor, reload):
 
 
 @pytest.mark.parametrize("size", [300_000, 1000])
-def test_the_cache_keeps_its_sessions_when_its_size_changes(size, house, visitor):
+def test_a_cache_of_another_size_begins_empty(size, house, visitor):
+    """Those of other profiles keep what they have, also when profiles come and go."""
     service = house(cache_size=2000)
-    guests = [visitor(service, "1.2") for _ in range(20)]
-    for one in guests:
-        one.visit()
-    service.config["client-ssl-profiles"][0]["cache-size"] = size
-    assert service.reload(service.config).returncode == 0
-    assert all(one.visit() for one in guests)
+    guest = visitor(service, "1.2")
+    guest.visit()
+    config = service.config
+    more = copy.deepcopy(config["client-ssl-profiles"][0])
+    more.update({"name": "more", "server-names": ["more.example.com"], "default": False})
+    config["client-ssl-profiles"].insert(0, more)
+    config["virtual-servers"][0]["profiles"].insert(0, "more")
+    assert service.reload(config).returncode == 0
+    assert guest.visit()
+    config["client-ssl-profiles"][0]["cache-size"] = size
+    assert service.reload(config).returncode == 0
+    assert guest.visit()
+    config["client-ssl-profiles"][1]["cache-size"] = size
+    assert service.reload(config).returncode == 0
+    assert not guest.visit()
+    assert service.connection(guest.last)["reason"] == "unknown-session-id"
+    assert guest.visit()
+
+
+def test_what_ends_at_an_old_worker_has_ended(house, visitor):
+    """R18: a fatal alert after a reload that changes the cache's size ends the session, too."""
+    service = house(cache_size=2000)
+    guest = visitor(service, "1.2")
+    with guest.connect() as client:
+        guest.session = client.session
+        service.config["client-ssl-profiles"][0]["cache-size"] = 5000
+        assert service.reload(service.config).returncode == 0
+        client.sock.sendall(b"\x17\3\3\0\x20" + b"\0" * 32)
+        with pytest.raises(Exception):
+            client.recv_exact(1)
+        service.connection(client)
+    assert not guest.visit(keep=False)
+
+
+def test_a_spoilt_cache_costs_no_more_than_its_sessions(house, visitor):
+    """A worker that was taken over writes what it likes into the cache: the master, with more
+    rights, and the keeper go on."""
+    service = house(cache_size=100)
+    guest = visitor(service, "1.2")
+    guest.visit()
+    with region(service, "reprise-cache") as memory:
+        for value in (0, 1, 0x7fffffff, 0xffffffff):
+            # What is behind the first shard's lock: its tail, its head; and the ring.
+            for at in [*range(64 + 40, 64 + 64, 4), *range(256, len(memory) - 4, 4)]:
+                memory[at:at + 4] = value.to_bytes(4, "little")
+            for command in (["status"], ["keys"], ["profile", "web"]):
+                assert service.ctl(*command).returncode == 0
+            service.ctl("profile", "web", "invalidate", "00" * 32)
+    assert service.reload().returncode == 0
+    guest.visit()
+    assert guest.visit()
 
 
 @VERSIONS

@@ -171,6 +171,7 @@ def test_another_cache_size_with_the_upgrade(size, house, visitor):
     service.config["client-ssl-profiles"][0]["cache-size"] = size
     service.write_config()
     upgrade(service)
+    assert not any(one.visit() for one in guests)
     assert all(one.visit() for one in guests)
     assert status(service)["caches"][0]["capacity"] == size
 
@@ -407,13 +408,13 @@ if os.fork() > 0:
     os.closerange(service.fileno(), service.fileno() + 1)
     os.execv("{program}", ["reprise", "run", "-c", "{file}"])
 its.close()
-name = b"{region}"
+name = b"{name}"
 while True:
     for end in select.select([service, mine], [], [])[0]:
         packet, fds, _, _ = socket.recv_fds(end, 4096, 64)
         if not packet:
             os._exit(0)
-        if packet[:3 + len(name)] == bytes([2, 0, len(name)]) + name:
+        if packet[:3 + len(name)] == bytes([{kind}, 0, len(name)]) + name:
             packet = packet[:11 + len(name)] + os.urandom(8) + packet[19 + len(name):]
         socket.send_fds(mine if end is service else service, [packet], fds)
         for fd in fds:
@@ -438,7 +439,8 @@ def test_another_layout(region, anew, resumes, house, visitor, program):
     guests = {"tickets": guest, "cache": other}
     for one in guests.values():
         one.visit()
-    text = OTHER_LAYOUT.format(program=binary().resolve(), file=service.file, region=region)
+    kind, name = (3, "web") if region == "cache" else (2, region)  # see handover.def
+    text = OTHER_LAYOUT.format(program=binary().resolve(), file=service.file, kind=kind, name=name)
     program.replace(text)
     upgrade(service)
     told = service.find("upgrade", level="warning")

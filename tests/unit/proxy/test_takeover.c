@@ -231,42 +231,50 @@ static void say_region(const struct service *s, const char *name, const struct s
                                    .fds = { shm->fd } });
 }
 
-static void say_cache(const struct service *s, const struct shm *shm, uint64_t layout,
-                      uint64_t at) {
-    say_region(s, "cache", shm, layout);
-    say(s, (struct handover_item){ .kind = HANDOVER_CACHE, .name = bytes_of("web"), .first = at });
+/* `len` is what is said of its bytes. */
+static void say_cache(const struct service *s, const struct shm *shm, uint64_t len,
+                      uint64_t layout) {
+    say(s, (struct handover_item){ .kind = HANDOVER_CACHE,
+                                   .name = bytes_of("web"),
+                                   .first = len,
+                                   .second = layout,
+                                   .fd_count = 1,
+                                   .fds = { shm->fd } });
 }
 
 static void caches_are_taken_where_they_fit(void **state) {
     (void)state;
+    const struct cache_size size = { .sessions = 100 };
+    const uint64_t len = cache_layout_bytes(size);
     const struct {
         uint64_t layout;
-        uint64_t at;
+        uint64_t len;
+        bool spoilt;
         size_t count;
     } cases[] = {
-        { shared_cache_layout(), 128, 1 },      { shared_cache_layout() + 1, 128, 0 },
-        { shared_cache_layout(), 0, 0 },        { shared_cache_layout(), 129, 0 },
-        { shared_cache_layout(), 192, 0 },      { shared_cache_layout(), UINT64_MAX - 63, 0 },
-        { shared_cache_layout(), 1u << 20, 0 },
+        { shared_cache_layout(), len, false, 1 },     { shared_cache_layout() + 1, len, false, 0 },
+        { shared_cache_layout(), len - 1, false, 0 }, { shared_cache_layout(), 0, false, 0 },
+        { shared_cache_layout(), len, true, 0 },      { shared_cache_layout(), len + 1, false, 0 },
     };
-    const struct cache_size size = { .sessions = 100 };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         int before = fds_open();
         struct service s;
         struct shm shm;
+        struct cache cache;
         struct err err = { 0 };
         begin(&s);
-        assert_int_equal(shm_create(&shm, "c", 128 + cache_layout_bytes(size), false, &err), 0);
-        assert_int_equal(cache_init((struct cache *)((char *)shm.base + 128), size, &err), 0);
+        assert_int_equal(shm_create(&shm, "c", len, false, &err), 0);
+        assert_int_equal(cache_init(&cache, shm.base, size, &err), 0);
+        *(uint8_t *)shm.base ^= cases[i].spoilt;
         say_begin(&s);
-        say_cache(&s, &shm, cases[i].layout, cases[i].at);
+        say_cache(&s, &shm, cases[i].len, cases[i].layout);
         say_end(&s);
         struct takeover *t = take();
         struct generation *gen = takeover_generation(t, &err);
-        assert_int_equal(gen->caches->count, cases[i].count);
+        assert_int_equal(gen->cache_count, cases[i].count);
         if (cases[i].count > 0) {
-            assert_string_equal(gen->caches->slots[0].profile, "web");
-            assert_int_equal(cache_capacity(gen->caches->slots[0].cache), 100);
+            assert_string_equal(gen->caches[0]->profile, "web");
+            assert_int_equal(cache_capacity(&gen->caches[0]->cache), 100);
         }
         generation_free(gen, NULL);
         takeover_free(t);
