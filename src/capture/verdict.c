@@ -105,6 +105,11 @@ static enum shape shape_of(const struct stream *stream, const struct handshake *
     return SHAPE_UNKNOWN;
 }
 
+/* True when something stronger than what was read may be behind the end of a cut-off hello. */
+static bool offer_is_open(const struct offer *offer, const struct judgement *out) {
+    return offer->seen && !offer->whole && !offer->is_ssl2 && out->offered <= BY_SESSION_ID;
+}
+
 static void judge_tls13(const struct handshake *handshake, struct judgement *out) {
     if (handshake->answer.has_psk) {
         out->verdict = VERDICT_RESUMED_PSK;
@@ -119,7 +124,8 @@ static void judge_tls13(const struct handshake *handshake, struct judgement *out
         return;
     }
     out->shape = SHAPE_FULL;
-    if (handshake->offer.seen && !handshake->offer.whole && out->offered == BY_NOTHING) {
+    /* pre_shared_key is the last extension (RFC 8446 4.2.11) */
+    if (handshake->offer.seen && !handshake->offer.whole && out->offered != BY_PSK) {
         out->verdict = VERDICT_CANNOT_TELL;
         out->missing = MISSING_REST_OF_CLIENT_HELLO;
         return;
@@ -154,7 +160,7 @@ static void judge_tls12(const struct stream *stream, const struct handshake *han
     out->shape = shape_of(stream, handshake);
     switch (out->shape) {
     case SHAPE_FULL:
-        if (handshake->offer.seen && !handshake->offer.whole && out->offered == BY_NOTHING) {
+        if (offer_is_open(&handshake->offer, out)) {
             out->verdict = VERDICT_CANNOT_TELL;
             out->missing = MISSING_REST_OF_CLIENT_HELLO;
         } else {
@@ -198,13 +204,14 @@ static void judge_frames(const struct handshake *handshake, struct judgement *ou
 
 struct judgement verdict_of(const struct stream *stream, const struct handshake *handshake) {
     struct judgement out = { .verdict = VERDICT_CANNOT_TELL };
-    out.offer_unknown = !handshake->offer.seen;
+    out.offer_unknown = true;
     const struct answer *answer = &handshake->answer;
     if (handshake->offer.seen) {
         out.offered = offered(&handshake->offer);
         if (answer->seen && !version_is_tls13(answer->version) && handshake->offer.ticket.len > 0) {
             out.offered = BY_TICKET; /* beside it a PSK was for TLS 1.3 */
         }
+        out.offer_unknown = offer_is_open(&handshake->offer, &out);
         out.compatibility_id =
             handshake->offer.session_id.len > 0 && is_compatibility_id(&handshake->offer);
     }

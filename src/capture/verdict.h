@@ -36,7 +36,7 @@ struct judgement {
     enum resumed_by by;      /* what it was resumed by */
     enum shape shape;
     unsigned missing;       /* MISSING_* */
-    bool offer_unknown;     /* the client's hello was not seen */
+    bool offer_unknown;     /* the client's hello was not seen, or not enough of it */
     bool compatibility_id;  /* the session ID is RFC 8446's compatibility field: no offer */
     bool external_possible; /* the PSK's identity is short: it may not come from a ticket */
     bool by_either;         /* session ID and ticket were both known to the capture */

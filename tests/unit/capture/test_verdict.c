@@ -132,6 +132,28 @@ static void what_is_missing_is_named(void **state) {
     assert_null(verdict_missing_word(MISSING_SERVER_HELLO, &at));
 }
 
+static void a_cut_hello_may_offer_more(void **state) {
+    (void)state;
+    offers("0123456789abcdef0123456789abcdef", "");
+    handshake.offer.whole = false; /* a ticket, or supported_versions, may be behind the cut */
+    answers(0x0303, "server's");
+    handshake.seen = SEEN_SERVER_CERTIFICATE;
+    assert_verdict(VERDICT_CANNOT_TELL);
+    assert_int_equal(verdict_of(&stream, &handshake).missing, MISSING_REST_OF_CLIENT_HELLO);
+    assert_true(verdict_of(&stream, &handshake).offer_unknown);
+    handshake.answer.version = 0x0304;
+    assert_verdict(VERDICT_CANNOT_TELL);
+    handshake.offer.ticket = token("ticket"); /* of TLS 1.2; a PSK may be behind the cut */
+    assert_verdict(VERDICT_CANNOT_TELL);
+    handshake.answer.version = 0x0303;
+    assert_verdict(VERDICT_REFUSED_TICKET);
+    assert_false(verdict_of(&stream, &handshake).offer_unknown);
+    offers("0123456789abcdef", "");
+    handshake.offer.is_ssl2 = true; /* has no more to offer */
+    handshake.offer.whole = false;
+    assert_verdict(VERDICT_REFUSED_SESSION_ID);
+}
+
 static void a_stream_without_a_handshake(void **state) {
     (void)state;
     stream.handshake_count = 0;
@@ -148,6 +170,7 @@ int main(void) {
         cmocka_unit_test_setup(the_compatibility_field_is_no_offer, setup),
         cmocka_unit_test_setup(tls13_is_decided_by_the_server_hello, setup),
         cmocka_unit_test_setup(what_is_missing_is_named, setup),
+        cmocka_unit_test_setup(a_cut_hello_may_offer_more, setup),
         cmocka_unit_test_setup(a_stream_without_a_handshake, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
