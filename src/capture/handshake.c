@@ -175,6 +175,7 @@ static struct origin origin_here(const struct stream *stream, const struct hands
         .place = *place,
         .server_port = server.port,
         .address_len = server.address_len,
+        .hello_known = answer->seen && answer->whole,
         .version = answer->version,
         .cipher_suite = answer->cipher_suite,
         .has_ems = answer->has_ems,

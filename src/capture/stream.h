@@ -42,6 +42,7 @@ struct origin {
     uint8_t server[PACKET_ADDRESS_LEN];
     uint16_t server_port;
     uint8_t address_len;
+    bool hello_known; /* the issuing ServerHello was read whole; else the next three say nothing */
     uint16_t version;
     uint16_t cipher_suite;
     bool has_ems;

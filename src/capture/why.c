@@ -9,6 +9,7 @@
 #include "wire/iana.h"
 #include "wire/server_hello.h"
 
+#define ALERT_HANDSHAKE_FAILURE 40
 #define ALERT_DECRYPT_ERROR 51
 #define NAME_TEXT_MAX 24
 
@@ -88,17 +89,33 @@ static bool suite_is_sha384(uint16_t suite) {
     return suite == 0x1302;
 }
 
+/* True when the session has an extended master secret, and the hello surely does not offer it. */
+static bool gives_up_ems(const struct question *q) {
+    return q->origin && q->origin->hello_known && q->origin->has_ems && q->offer->whole &&
+           !q->offer->has_ems && q->judgement->offered != BY_PSK;
+}
+
 static void rule_alert(struct question *q) {
     const struct stream *stream = q->stream;
-    if (q->judgement->offered == BY_PSK && !q->answer->seen &&
-        (stream->alert & 0xff) == ALERT_DECRYPT_ERROR &&
-        stream->alert_direction != stream->client) {
-        struct finding *finding =
-            add(q, REASON_BINDER_FAILED, LIKELY,
-                "the server answered the PSK with decrypt_error: its binder does not verify");
-        add_frame(finding, q->offer->place.frame);
-        add_frame(finding, stream->alert_frame);
+    unsigned alert = stream->alert & 0xff;
+    if (q->answer->seen || stream->alert_direction == stream->client) {
+        return;
     }
+    struct finding *finding;
+    if (q->judgement->offered == BY_PSK && alert == ALERT_DECRYPT_ERROR) {
+        finding = add(q, REASON_BINDER_FAILED, LIKELY,
+                      "the server answered the PSK with decrypt_error: its binder does not verify");
+        add_frame(finding, q->offer->place.frame);
+    } else if (gives_up_ems(q) && alert == ALERT_HANDSHAKE_FAILURE) {
+        finding =
+            add(q, REASON_EMS_MISMATCH, LIKELY,
+                "the session was made with extended_master_secret, now it is not offered, and "
+                "the server answered with handshake_failure (RFC 7627 5.3)");
+        add_both(q, finding);
+    } else {
+        return;
+    }
+    add_frame(finding, stream->alert_frame);
 }
 
 static void rule_protocol(struct question *q) {
@@ -115,7 +132,7 @@ static void rule_protocol(struct question *q) {
             psk ? "TLS 1.3" : "TLS 1.2 or earlier", version_name(q->answer->version, now));
         add_both(q, finding);
         add_frame(finding, q->answer->place.frame);
-    } else if (q->origin && q->origin->version != q->answer->version) {
+    } else if (q->origin && q->origin->hello_known && q->origin->version != q->answer->version) {
         struct finding *finding =
             add(q, REASON_PROTOCOL_MISMATCH, CERTAIN, "%s was made under %s, now it is %s", q->what,
                 version_name(q->origin->version, made), version_name(q->answer->version, now));
@@ -127,7 +144,8 @@ static void rule_protocol(struct question *q) {
 static void rule_cipher(struct question *q) {
     char made[NAME_TEXT_MAX];
     char now[NAME_TEXT_MAX];
-    if (!q->origin || !q->answer->seen || q->origin->version != q->answer->version) {
+    if (!q->origin || !q->origin->hello_known || !q->answer->seen ||
+        q->origin->version != q->answer->version) {
         return;
     }
     uint16_t was = q->origin->cipher_suite;
@@ -135,7 +153,8 @@ static void rule_cipher(struct question *q) {
     struct finding *finding = NULL;
     if (version_is_tls13(q->answer->version)) {
         if (suite_is_sha384(was) != suite_is_sha384(is)) {
-            finding = add(q, REASON_CIPHER_MISMATCH, CERTAIN,
+            /* a server that can't open the ticket does not look at its hash */
+            finding = add(q, REASON_CIPHER_MISMATCH, LIKELY,
                           "%s is bound to the hash of %s, and %s has another (RFC 8446 4.6.1)",
                           q->what, suite_name(was, made), suite_name(is, now));
         }
@@ -156,15 +175,18 @@ static void rule_cipher(struct question *q) {
 
 /* RFC 7627 5.3. */
 static void rule_ems(struct question *q) {
-    if (!q->origin || q->judgement->offered == BY_PSK || version_is_tls13(q->answer->version) ||
-        q->origin->has_ems == q->offer->has_ems) {
+    if (!q->origin || !q->origin->hello_known || q->judgement->offered == BY_PSK ||
+        version_is_tls13(q->answer->version)) {
         return;
     }
-    add_both(q,
-             add(q, REASON_EMS_MISMATCH, CERTAIN,
-                 q->offer->has_ems
-                     ? "the session was made without extended_master_secret, now it is offered"
-                     : "the session was made with extended_master_secret, now it is not offered"));
+    if (gives_up_ems(q)) {
+        add_both(q, add(q, REASON_EMS_MISMATCH, POSSIBLE,
+                        "the session was made with extended_master_secret, now it is not offered: "
+                        "a server that found it would end the handshake, unless it is lenient"));
+    } else if (!q->origin->has_ems && q->offer->has_ems) {
+        add_both(q, add(q, REASON_EMS_MISMATCH, CERTAIN,
+                        "the session was made without extended_master_secret, now it is offered"));
+    }
 }
 
 static void rule_retry(struct question *q) {
@@ -173,7 +195,7 @@ static void rule_retry(struct question *q) {
         return;
     }
     struct finding *finding;
-    if (handshake->second.seen && handshake->second.psk_count == 0) {
+    if (handshake->second.seen && handshake->second.whole && handshake->second.psk_count == 0) {
         finding = add(q, REASON_HELLO_RETRY, CERTAIN,
                       "after the HelloRetryRequest the client offers no PSK any more");
     } else {
@@ -210,8 +232,9 @@ static void rule_expired(struct question *q) {
         return;
     }
     if (q->origin->has_lifetime && age > (double)q->origin->lifetime_s) {
+        /* RFC 8446 4.6.1 forbids to use it longer; in RFC 5077 3.3 it is a hint */
         add_both(q,
-                 add(q, REASON_EXPIRED, CERTAIN,
+                 add(q, REASON_EXPIRED, q->judgement->offered == BY_PSK ? CERTAIN : LIKELY,
                      "%s was issued %.0f seconds earlier (stream %u) with a lifetime of %u seconds",
                      q->what, age, q->origin->stream, q->origin->lifetime_s));
     } else if (!q->origin->has_lifetime && age > 60) {
@@ -420,7 +443,7 @@ unsigned why_of(const struct stream *stream, const struct handshake *handshake,
         for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
             rules[i](&q);
         }
-    } else if (judgement->offered == BY_PSK && !handshake->answer.seen) {
+    } else {
         rule_alert(&q);
     }
     sort(out, q.count);

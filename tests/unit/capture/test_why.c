@@ -35,6 +35,7 @@ static int setup(void **state) {
         .server_port = 443,
         .address_len = 4,
         .version = 0x0303,
+        .hello_known = true,
         .cipher_suite = 0xc02b,
         .has_lifetime = true,
         .lifetime_s = 300,
@@ -78,7 +79,7 @@ static void a_lifetime_that_passed(void **state) {
     (void)state;
     assert_null(find(REASON_EXPIRED));
     handshake.offer.ticket_origin.lifetime_s = 59;
-    assert_found(REASON_EXPIRED, CERTAIN, 9);
+    assert_found(REASON_EXPIRED, LIKELY, 9); /* RFC 5077 3.3: a hint */
     assert_non_null(strstr(findings[0].text, "60 seconds earlier"));
     handshake.offer.place.time_ns = 0; /* the clock went back: nothing is said */
     assert_null(find(REASON_EXPIRED));
@@ -120,6 +121,49 @@ static void what_the_protocol_forbids(void **state) {
     assert_int_equal(findings[0].certainty, CERTAIN);
 }
 
+static void what_was_not_read_speaks_against_nothing(void **state) {
+    (void)state;
+    struct origin *origin = &handshake.offer.ticket_origin;
+    origin->hello_known = false; /* the issuing ServerHello was not captured, or not whole */
+    origin->version = 0;
+    origin->cipher_suite = 0;
+    handshake.offer.has_ems = true;
+    handshake.offer.origin_cipher_offered = false;
+    assert_null(find(REASON_PROTOCOL_MISMATCH));
+    assert_null(find(REASON_CIPHER_MISMATCH));
+    assert_null(find(REASON_EMS_MISMATCH));
+    assert_int_equal(setup(NULL), 0);
+    origin->has_ems = true;
+    handshake.offer.whole = false; /* the extension may be behind the cut, the suites aren't */
+    assert_null(find(REASON_EMS_MISMATCH));
+    handshake.offer.psk_count = 1;
+    handshake.offer.psk_dhe_ke = true;
+    handshake.answer.version = 0x0304;
+    handshake.retry = true;
+    handshake.second.seen = true;
+    assert_found(REASON_HELLO_RETRY, POSSIBLE, 0);
+    handshake.second.whole = true;
+    assert_found(REASON_HELLO_RETRY, CERTAIN, 0);
+}
+
+static void extended_master_secret_given_up(void **state) {
+    (void)state;
+    handshake.offer.ticket_origin.has_ems = true;
+    assert_found(REASON_EMS_MISMATCH, POSSIBLE, 9); /* who finds such a session ends it */
+    handshake.answer = (struct answer){ 0 };
+    handshake.seen = 0;
+    assert_null(find(REASON_EMS_MISMATCH));
+    stream.alert = 2 << 8 | 40;
+    stream.alert_direction = 1;
+    stream.alert_frame = 22;
+    assert_found(REASON_EMS_MISMATCH, LIKELY, 22);
+    stream.alert_direction = 0;
+    assert_null(find(REASON_EMS_MISMATCH));
+    stream.alert_direction = 1;
+    handshake.offer.whole = false;
+    assert_null(find(REASON_EMS_MISMATCH));
+}
+
 static void a_psk(void **state) {
     (void)state;
     struct offer *offer = &handshake.offer;
@@ -130,7 +174,10 @@ static void a_psk(void **state) {
     offer->ticket_origin.cipher_suite = 0x1301;
     handshake.answer.version = 0x0304;
     handshake.answer.cipher_suite = 0x1302;
-    assert_found(REASON_CIPHER_MISMATCH, CERTAIN, 21);
+    assert_found(REASON_CIPHER_MISMATCH, LIKELY, 21); /* who can't open it takes any suite */
+    offer->ticket_origin.lifetime_s = 59;
+    assert_found(REASON_EXPIRED, CERTAIN, 9);
+    offer->ticket_origin.lifetime_s = 300;
     handshake.answer.cipher_suite = 0x1303; /* the same hash */
     assert_null(find(REASON_CIPHER_MISMATCH));
     offer->psk_dhe_ke = false;
@@ -138,6 +185,7 @@ static void a_psk(void **state) {
     assert_found(REASON_PSK_MODE_NOT_OFFERED, LIKELY, 20);
     handshake.retry = true;
     handshake.second.seen = true;
+    handshake.second.whole = true;
     assert_non_null(find(REASON_HELLO_RETRY));
     assert_int_equal(find(REASON_HELLO_RETRY)->certainty, CERTAIN);
 }
@@ -165,6 +213,8 @@ int main(void) {
         cmocka_unit_test_setup(another_key, setup),
         cmocka_unit_test_setup(another_address_and_name, setup),
         cmocka_unit_test_setup(what_the_protocol_forbids, setup),
+        cmocka_unit_test_setup(what_was_not_read_speaks_against_nothing, setup),
+        cmocka_unit_test_setup(extended_master_secret_given_up, setup),
         cmocka_unit_test_setup(a_psk, setup),
         cmocka_unit_test_setup(a_server_that_is_not_set_to, setup),
         cmocka_unit_test_setup(what_was_resumed_needs_no_reason, setup),
