@@ -126,11 +126,21 @@ static void offer_trace(struct offer *offer, const struct hello *hello,
         origin->stream != STREAM_NONE && hello_offers_cipher(hello, origin->cipher_suite);
 }
 
+/* True when the answer lies ahead of its hello, as captures of several queues have it. */
+static bool lacks_its_hello(const struct stream *stream, uint8_t direction) {
+    const struct handshake *first = stream->handshakes;
+    return stream->handshake_count == 1 && !first->offer.seen && first->answer.seen &&
+           stream->client == direction && !(first->seen & SEEN_BEHIND_CLIENT_HELLO) &&
+           !first->lost[direction];
+}
+
 /* The handshake that a hello belongs to: the one under way, or a new one. */
-static struct handshake *handshake_for_hello(struct stream *stream, bool *is_second) {
+static struct handshake *handshake_for_hello(struct stream *stream, uint8_t direction,
+                                             bool *is_second) {
     struct handshake *handshake = stream_handshake(stream);
     *is_second = handshake && handshake->retry && !handshake->answer.seen;
-    if (handshake && (*is_second || (!handshake->answer.seen && !handshake->offer.whole))) {
+    if (handshake && (*is_second || lacks_its_hello(stream, direction) ||
+                      (!handshake->answer.seen && !handshake->offer.whole))) {
         return handshake;
     }
     if (handshake && !handshake->answer.seen) {
@@ -147,7 +157,7 @@ static void on_client_hello(struct stream *stream, struct issued *issued,
         return;
     }
     bool is_second = false;
-    struct handshake *handshake = handshake_for_hello(stream, &is_second);
+    struct handshake *handshake = handshake_for_hello(stream, message->direction, &is_second);
     if (!handshake) {
         return;
     }
@@ -366,7 +376,7 @@ static void on_ssl2_client(struct stream *stream, struct issued *issued,
     if (ssl2_hello_parse(message->body, &hello) != 0) {
         return;
     }
-    struct handshake *handshake = handshake_for_hello(stream, &is_second);
+    struct handshake *handshake = handshake_for_hello(stream, message->direction, &is_second);
     if (!handshake) {
         return;
     }
@@ -425,6 +435,7 @@ void handshake_ccs(struct stream *stream, uint8_t direction, const struct place 
     }
     bool from_client = stream->client == direction;
     handshake->seen |= from_client ? SEEN_CLIENT_CCS : SEEN_SERVER_CCS;
+    handshake->early_ccs = handshake->early_ccs || (from_client && !handshake->answer.seen);
     if (handshake->finished_frame == 0) {
         handshake->finished_frame = place->frame;
     }

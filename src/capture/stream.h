@@ -119,6 +119,8 @@ enum {
     SEEN_SERVER_FINISHED = 1 << 9,
     SEEN_CLIENT_FINISHED = 1 << 10,
 };
+#define SEEN_BEHIND_CLIENT_HELLO \
+    (SEEN_CLIENT_KEY_EXCHANGE | SEEN_CLIENT_CCS | SEEN_CLIENT_CERTIFICATE | SEEN_CLIENT_FINISHED)
 #define SEEN_OF_FULL                                                               \
     (SEEN_SERVER_CERTIFICATE | SEEN_SERVER_KEY_EXCHANGE | SEEN_SERVER_HELLO_DONE | \
      SEEN_CLIENT_KEY_EXCHANGE | SEEN_CERTIFICATE_REQUEST | SEEN_CLIENT_CERTIFICATE)
@@ -141,6 +143,7 @@ struct handshake {
     unsigned seen;           /* SEEN_* */
     uint64_t full_frame;     /* the first message that only a full handshake has */
     uint64_t finished_frame; /* the ChangeCipherSpec that ends an abbreviated one's server part */
+    bool early_ccs;          /* the client's ChangeCipherSpec came before the ServerHello */
     bool lost[2];            /* bytes of that direction are missing before its end */
     unsigned tickets_issued;
     bool tickets_alike;         /* two of them begin alike */

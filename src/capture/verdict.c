@@ -96,9 +96,10 @@ static enum shape shape_of(const struct stream *stream, const struct handshake *
         return SHAPE_ABBREVIATED;
     }
     bool client_whole = handshake->offer.seen && !handshake->lost[client];
-    /* in TLS 1.3 a client may send a ChangeCipherSpec that means nothing */
-    bool may_be_tls13 = !handshake->answer.seen && handshake->offer.offers_tls13 &&
-                        stream->sides[client].encrypted_handshakes == 0;
+    /* a client that offers TLS 1.3 may send a ChangeCipherSpec that means nothing */
+    bool may_be_tls13 = handshake->offer.offers_tls13 &&
+                        (handshake->answer.seen ? handshake->early_ccs
+                                                : stream->sides[client].encrypted_handshakes == 0);
     if (client_whole && (handshake->seen & SEEN_CLIENT_CCS) && !may_be_tls13) {
         return SHAPE_ABBREVIATED;
     }
@@ -139,6 +140,9 @@ static void judge_abbreviated(const struct handshake *handshake, struct judgemen
     out->verdict = VERDICT_CANNOT_TELL;
     if (!offer->seen) {
         out->missing = MISSING_CLIENT_HELLO;
+    } else if (offer->ticket.len > 0 && offer->session_id.len > 0 &&
+               handshake->answer.session_id.len > 0 && !echoes(handshake)) {
+        out->missing = MISSING_OFFER; /* RFC 5077 3.4: with the ticket the ID is taken */
     } else if (offer->ticket.len > 0) {
         out->verdict = VERDICT_RESUMED_TICKET;
         out->by = BY_TICKET;

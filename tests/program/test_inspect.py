@@ -482,6 +482,90 @@ def test_a_keepalive_is_no_data(world, capture_file):
     assert verdicts(capture_file(out)) == ["resumed-by-ticket"]
 
 
+# --- handshakes made by hand ---
+
+
+def vector(size, data):
+    return len(data).to_bytes(size, "big") + data
+
+
+def message(kind, body):
+    return bytes([kind]) + vector(3, body)
+
+
+def record(kind, body):
+    return bytes([kind]) + b"\3\3" + vector(2, body)
+
+
+def extension(kind, body=b""):
+    return struct.pack("!H", kind) + vector(2, body)
+
+
+def client_hello(*extensions, session_id=b""):
+    body = b"\3\3" + bytes(32) + vector(1, session_id) + b"\0\2\xc0\x2f\1\0"
+    return record(22, message(1, body + vector(2, b"".join(extensions))))
+
+
+def server_hello(*extensions, session_id=b""):
+    body = b"\3\3" + bytes(32) + vector(1, session_id) + b"\xc0\x2f\0"
+    return record(22, message(2, body + vector(2, b"".join(extensions))))
+
+
+def new_ticket(ticket, lifetime_s=300):
+    return record(22, message(4, struct.pack("!I", lifetime_s) + vector(2, ticket)))
+
+
+def by_hand(*parts, port=40000, start_s=1_700_000_000, **more):
+    """The packets of a connection: each part is who sends it, and the bytes."""
+    data = {who: b"".join(part for by, part in parts if by == who) for who in ("client", "server")}
+    events = [(who, len(part)) for who, part in parts]
+    return Connection(data["client"], data["server"], events, client_end=("10.0.0.1", port),
+                      start_s=start_s, **more).packets
+
+
+EMS, TICKET = extension(23), bytes(range(176))
+SERVER_FLIGHT = record(22, message(11, bytes(600)) + message(14, b""))
+KEY_EXCHANGE = record(22, message(16, bytes(66)))
+FINISHED = record(20, b"\1") + record(22, b"\xf3" * 40)
+TLS_1_3_OFFERED = extension(43, b"\2\3\4")
+# A connection in which TICKET is issued, and one in which it is offered and refused.
+ISSUING = [("client", client_hello(EMS, extension(35))), ("server", server_hello(EMS, extension(35))),
+           ("server", SERVER_FLIGHT), ("client", KEY_EXCHANGE + FINISHED),
+           ("server", new_ticket(TICKET) + FINISHED)]
+REFUSED = [("client", client_hello(EMS, extension(35, TICKET))),
+           ("server", server_hello(EMS, extension(35)) + SERVER_FLIGHT),
+           ("client", KEY_EXCHANGE + FINISHED), ("server", FINISHED)]
+RESUMED = [REFUSED[0], ("server", server_hello(EMS, extension(35)) + FINISHED), ("client", FINISHED)]
+
+
+def test_a_ticket_whose_issuing_server_hello_is_lost(capture_file):
+    issuing = by_hand(*ISSUING)
+    lost = next(n for n, p in enumerate(issuing) if p.data == ISSUING[1][1])
+    got = streams(capture_file(issuing[:lost] + issuing[lost + 1 :],
+                               by_hand(*REFUSED, port=40001, start_s=1_700_000_060)))
+    assert got[1]["verdict"] == "refused-ticket"
+    assert got[1]["handshakes"][0]["client_hello"]["ticket"]["issued"]["stream"] == 0
+    assert reasons(got[1]) == {("unknown-ticket-key", "possible")}
+
+
+@pytest.mark.parametrize("parts, verdict", [(REFUSED, "refused-ticket"),
+                                            (RESUMED, "resumed-by-ticket")])
+def test_a_server_hello_ahead_of_the_hello_that_it_answers(capture_file, parts, verdict):
+    """As captures of several queues, or of two taps, have it."""
+    packets = by_hand(*parts)
+    hellos = [n for n, p in enumerate(packets) if p.data][:2]
+    got = streams(capture_file(swap(packets, *hellos)))[0]
+    assert (got["verdict"], len(got["handshakes"])) == (verdict, 1)
+
+
+def test_an_early_change_cipher_spec_means_nothing(capture_file):
+    """A client that offers TLS 1.3 may send one behind its hello; the server's flight is lost."""
+    packets = by_hand(("client", client_hello(TLS_1_3_OFFERED, extension(35, TICKET))
+                       + record(20, b"\1")), ("server", server_hello(extension(35))), close=False)
+    got = streams(capture_file(packets))[0]
+    assert (got["verdict"], got["missing"]) == ("cannot-tell", ["after-server-hello"])
+
+
 # --- link layers and formats ---
 
 

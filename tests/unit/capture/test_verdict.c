@@ -65,6 +65,11 @@ static void abbreviated_handshakes(void **state) {
     assert_verdict(VERDICT_RESUMED_TICKET);
     answers(0x0303, "");
     assert_verdict(VERDICT_RESUMED_TICKET);
+    answers(0x0303, "other"); /* RFC 5077 3.4: who takes the ticket sends the client's ID */
+    assert_verdict(VERDICT_CANNOT_TELL);
+    assert_int_equal(verdict_of(&stream, &handshake).missing, MISSING_OFFER);
+    offers("", "ticket");
+    assert_verdict(VERDICT_RESUMED_TICKET);
     offers("id", "");
     answers(0x0303, "other");
     assert_verdict(VERDICT_CANNOT_TELL);
