@@ -104,7 +104,11 @@ static bool issued_reserve(struct issued *issued) {
 }
 
 void issued_add(struct issued *issued, const struct token *token, const struct origin *origin) {
-    if (token->len == 0 || issued_entry(issued, token, origin->kind) || !issued_reserve(issued)) {
+    struct entry *known = token->len > 0 ? issued_entry(issued, token, origin->kind) : NULL;
+    if (known && origin->place.frame >= known->origin.place.frame) {
+        known->origin = *origin;
+    }
+    if (known || token->len == 0 || !issued_reserve(issued)) {
         return;
     }
     uint32_t index = issued->at;

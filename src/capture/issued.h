@@ -18,7 +18,7 @@ struct issued;
 struct issued *issued_new(void);
 void issued_free(struct issued *issued);
 
-/* Remembers a token. One that is known already keeps its first origin. */
+/* Remembers a token. One that is known already has a new origin: it lives from then on. */
 void issued_add(struct issued *issued, const struct token *token, const struct origin *origin);
 
 /* Where it was issued; origin->stream is STREAM_NONE when that is not known. */

@@ -14,13 +14,16 @@ static void what_was_issued_is_found(void **state) {
     struct issued *issued = issued_new();
     assert_non_null(issued);
     struct token token = numbered(1);
-    struct origin origin = { .stream = 5, .kind = TOKEN_TICKET };
+    struct origin origin = { .stream = 5, .kind = TOKEN_TICKET, .place = { 9, 0 } };
     issued_add(issued, &token, &origin);
-    origin.stream = 6; /* the same again: the first one counts */
+    origin.stream = 6; /* issued again: what it is now counts */
     issued_add(issued, &token, &origin);
     struct origin found;
     issued_find(issued, &token, TOKEN_TICKET, &found);
-    assert_int_equal(found.stream, 5);
+    assert_int_equal(found.stream, 6);
+    issued_add(issued, &token, &(struct origin){ .stream = 4, .kind = TOKEN_TICKET });
+    issued_find(issued, &token, TOKEN_TICKET, &found); /* read late, but issued before */
+    assert_int_equal(found.stream, 6);
     issued_find(issued, &token, TOKEN_PSK, &found);
     assert_int_equal(found.stream, STREAM_NONE);
     struct token none = { 0 };
