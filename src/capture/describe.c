@@ -205,7 +205,7 @@ static void psk_line(struct lines *lines, const struct offer *offer) {
     char token[160];
     char origin[96];
     token_text(&offer->psks[0], true, token, sizeof(token));
-    origin_text(&offer->ticket_origin, &offer->place, origin, sizeof(origin));
+    origin_text(&offer->psk_origin, &offer->place, origin, sizeof(origin));
     line(lines, "PSK: %u offered, the first %s%s", offer->psk_count, token, origin);
 }
 

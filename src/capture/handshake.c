@@ -114,11 +114,8 @@ static void offer_read(struct offer *offer, const struct hello *hello) {
 static void offer_trace(struct offer *offer, const struct hello *hello,
                         const struct issued *issued) {
     issued_find(issued, &offer->session_id, TOKEN_SESSION_ID, &offer->session_id_origin);
-    if (offer->psk_count > 0) {
-        issued_find(issued, &offer->psks[0], TOKEN_PSK, &offer->ticket_origin);
-    } else {
-        issued_find(issued, &offer->ticket, TOKEN_TICKET, &offer->ticket_origin);
-    }
+    issued_find(issued, &offer->ticket, TOKEN_TICKET, &offer->ticket_origin);
+    issued_find(issued, &offer->psks[0], TOKEN_PSK, &offer->psk_origin);
     const struct origin *origin = offer->ticket_origin.stream != STREAM_NONE
                                       ? &offer->ticket_origin
                                       : &offer->session_id_origin;
@@ -390,6 +387,14 @@ static void on_ssl2_client(struct stream *stream, struct issued *issued,
     offer->max_version = hello.version;
     offer->session_id = token_of(hello.session_id);
     issued_find(issued, &offer->session_id, TOKEN_SESSION_ID, &offer->session_id_origin);
+    const struct origin *origin = &offer->session_id_origin;
+    struct cursor specs = cursor_of(hello.cipher_specs);
+    while (origin->stream != STREAM_NONE && cursor_left(&specs) > 0) {
+        bool is_tls = cursor_u8(&specs) == 0; /* RFC 5246 E.2: 0, then the cipher suite */
+        if (cursor_u16(&specs) == origin->cipher_suite && is_tls) {
+            offer->origin_cipher_offered = true;
+        }
+    }
 }
 
 static void on_ssl2_server(struct stream *stream, const struct message *message) {

@@ -47,6 +47,7 @@ struct handshake *stream_add_handshake(struct stream *stream) {
     memset(handshake, 0, sizeof(*handshake));
     handshake->offer.session_id_origin.stream = STREAM_NONE;
     handshake->offer.ticket_origin.stream = STREAM_NONE;
+    handshake->offer.psk_origin.stream = STREAM_NONE;
     handshake->second = handshake->offer;
     return handshake;
 }

@@ -81,8 +81,9 @@ struct offer {
     char name[STREAM_NAME_MAX];
     char alpn[STREAM_ALPN_MAX]; /* the first one */
     struct origin session_id_origin;
-    struct origin ticket_origin; /* of the ticket, or of the first PSK */
-    bool origin_cipher_offered;  /* the session's cipher suite is among those offered now */
+    struct origin ticket_origin;
+    struct origin psk_origin;   /* of the first one */
+    bool origin_cipher_offered; /* the cipher suite of the ticket, else of the session ID */
 };
 
 /* What a ServerHello answered. */

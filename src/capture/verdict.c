@@ -121,7 +121,7 @@ static void judge_tls13(const struct handshake *handshake, struct judgement *out
         out->external_possible = offer->seen && selected < STREAM_PSKS_MAX &&
                                  offer->psks[selected].len > 0 &&
                                  offer->psks[selected].len < PSK_IDENTITY_SHORT &&
-                                 offer->ticket_origin.stream == STREAM_NONE;
+                                 offer->psk_origin.stream == STREAM_NONE;
         return;
     }
     out->shape = SHAPE_FULL;

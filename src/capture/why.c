@@ -118,6 +118,11 @@ static void rule_alert(struct question *q) {
     add_frame(finding, stream->alert_frame);
 }
 
+/* Of several PSKs only the first is traced: what speaks against it leaves the others. */
+static enum certainty of_the_traced(const struct question *q, enum certainty certainty) {
+    return q->judgement->offered == BY_PSK && q->offer->psk_count > 1 ? POSSIBLE : certainty;
+}
+
 static void rule_protocol(struct question *q) {
     char made[NAME_TEXT_MAX];
     char now[NAME_TEXT_MAX];
@@ -134,7 +139,8 @@ static void rule_protocol(struct question *q) {
         add_frame(finding, q->answer->place.frame);
     } else if (q->origin && q->origin->hello_known && q->origin->version != q->answer->version) {
         struct finding *finding =
-            add(q, REASON_PROTOCOL_MISMATCH, CERTAIN, "%s was made under %s, now it is %s", q->what,
+            add(q, REASON_PROTOCOL_MISMATCH, of_the_traced(q, CERTAIN),
+                "%s was made under %s, now it is %s", q->what,
                 version_name(q->origin->version, made), version_name(q->answer->version, now));
         add_both(q, finding);
         add_frame(finding, q->answer->place.frame);
@@ -154,7 +160,7 @@ static void rule_cipher(struct question *q) {
     if (version_is_tls13(q->answer->version)) {
         if (suite_is_sha384(was) != suite_is_sha384(is)) {
             /* a server that can't open the ticket does not look at its hash */
-            finding = add(q, REASON_CIPHER_MISMATCH, LIKELY,
+            finding = add(q, REASON_CIPHER_MISMATCH, of_the_traced(q, LIKELY),
                           "%s is bound to the hash of %s, and %s has another (RFC 8446 4.6.1)",
                           q->what, suite_name(was, made), suite_name(is, now));
         }
@@ -234,7 +240,8 @@ static void rule_expired(struct question *q) {
     if (q->origin->has_lifetime && age > (double)q->origin->lifetime_s) {
         /* RFC 8446 4.6.1 forbids to use it longer; in RFC 5077 3.3 it is a hint */
         add_both(q,
-                 add(q, REASON_EXPIRED, q->judgement->offered == BY_PSK ? CERTAIN : LIKELY,
+                 add(q, REASON_EXPIRED,
+                     of_the_traced(q, q->judgement->offered == BY_PSK ? CERTAIN : LIKELY),
                      "%s was issued %.0f seconds earlier (stream %u) with a lifetime of %u seconds",
                      q->what, age, q->origin->stream, q->origin->lifetime_s));
     } else if (!q->origin->has_lifetime && age > 60) {
@@ -288,7 +295,7 @@ static void rule_key_name(struct question *q) {
     key_text(ticket->head, offered);
     key_text(key.name, present);
     struct finding *finding =
-        add(q, REASON_UNKNOWN_TICKET_KEY, held ? LIKELY : POSSIBLE,
+        add(q, REASON_UNKNOWN_TICKET_KEY, held ? of_the_traced(q, LIKELY) : POSSIBLE,
             "its key name is %s and the server's present one is %s: the key was rotated, or is "
             "not shared (assumed: the ticket begins with a key name of 16 bytes, RFC 5077 4%s)",
             offered, present, held ? ", as this server's tickets do" : "");
@@ -314,7 +321,7 @@ static void rule_address(struct question *q) {
     address_text_of(q->origin->server, q->origin->address_len, issuer);
     address_text_of(server.address, server.address_len, here);
     add_both(q,
-             add(q, REASON_OTHER_ADDRESS, LIKELY,
+             add(q, REASON_OTHER_ADDRESS, of_the_traced(q, LIKELY),
                  "%s was issued by %s port %u and is offered to %s port %u: they may share neither "
                  "cache nor ticket keys",
                  q->what, issuer, q->origin->server_port, here, server.port));
@@ -325,7 +332,7 @@ static void rule_name(struct question *q) {
         q->origin->name_hash == q->offer->name_hash) {
         return;
     }
-    add_both(q, add(q, REASON_OTHER_SERVER_NAME, LIKELY,
+    add_both(q, add(q, REASON_OTHER_SERVER_NAME, of_the_traced(q, LIKELY),
                     "%s was issued for server name '%s' and is offered for '%s'", q->what,
                     q->origin->name_hash ? q->origin->name : "(none)",
                     q->offer->has_name ? q->offer->name : "(none)"));
@@ -361,15 +368,14 @@ static void rule_unseen(struct question *q) {
         }
     }
     bool id = q->judgement->offered == BY_SESSION_ID;
-    add_frame(
-        add(q, id ? REASON_UNKNOWN_SESSION_ID : REASON_UNKNOWN_TICKET_KEY, POSSIBLE,
-            q->judgement->offered == BY_PSK
-                ? "where the PSK was issued is not seen: before the capture began, elsewhere, or "
-                  "encrypted (a key log would show it); it may be expired, evicted or unknown"
-                : "the capture does not show where %s was issued: before it began, or "
-                  "elsewhere; it may be expired, evicted or unknown",
-            q->what),
-        q->offer->place.frame);
+    add_frame(add(q, id ? REASON_UNKNOWN_SESSION_ID : REASON_UNKNOWN_TICKET_KEY, POSSIBLE,
+                  q->judgement->offered == BY_PSK
+                      ? "where %s was issued is not seen: before the capture began, elsewhere, or "
+                        "encrypted (a key log would show it); it may be expired, evicted or unknown"
+                      : "the capture does not show where %s was issued: before it began, or "
+                        "elsewhere; it may be expired, evicted or unknown",
+                  q->what),
+              q->offer->place.frame);
 }
 
 static void rule_external(struct question *q) {
@@ -431,13 +437,15 @@ unsigned why_of(const struct stream *stream, const struct handshake *handshake,
         .offer = &handshake->offer,
         .answer = &handshake->answer,
         .what = judgement->offered == BY_SESSION_ID ? "the session ID"
-                : judgement->offered == BY_PSK      ? "the PSK"
-                                                    : "the ticket",
+                : judgement->offered == BY_PSK
+                    ? handshake->offer.psk_count > 1 ? "the first PSK" : "the PSK"
+                    : "the ticket",
         .out = out,
     };
     const struct origin *origin = judgement->offered == BY_SESSION_ID
                                       ? &handshake->offer.session_id_origin
-                                      : &handshake->offer.ticket_origin;
+                                  : judgement->offered == BY_PSK ? &handshake->offer.psk_origin
+                                                                 : &handshake->offer.ticket_origin;
     q.origin = origin->stream != STREAM_NONE ? origin : NULL;
     if (is_refused(judgement->verdict)) {
         for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

@@ -105,15 +105,13 @@ static void put_offer(const char *name, const struct offer *offer, FILE *out) {
     fputc('}', out);
     if (offer->has_ticket_extension) {
         put_token("ticket", &offer->ticket, true, out);
-        if (offer->ticket.len > 0 && offer->psk_count == 0) {
-            put_origin(&offer->ticket_origin, &offer->place, out);
-        }
+        put_origin(&offer->ticket_origin, &offer->place, out);
         fputc('}', out);
     }
     if (offer->psk_count > 0) {
         put_token("psk", &offer->psks[0], true, out);
         put_number("offered", offer->psk_count, out);
-        put_origin(&offer->ticket_origin, &offer->place, out);
+        put_origin(&offer->psk_origin, &offer->place, out);
         fputc('}', out);
     }
     put_bool("extended_master_secret", offer->has_ems, out);

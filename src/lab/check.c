@@ -93,10 +93,15 @@ static bool fact_ticket_sent(const struct stream *stream, const struct handshake
     return handshake->offer.ticket.len > 0;
 }
 
+/* Where the PSK or the ticket was issued. */
+static const struct origin *offered_origin(const struct handshake *handshake) {
+    const struct offer *offer = &handshake->offer;
+    return offer->psk_count > 0 ? &offer->psk_origin : &offer->ticket_origin;
+}
+
 static bool fact_ticket_known(const struct stream *stream, const struct handshake *handshake) {
     (void)stream;
-    return handshake->offer.ticket_origin.stream != STREAM_NONE &&
-           (handshake->offer.ticket.len > 0 || handshake->offer.psk_count > 0);
+    return handshake->offer.seen && offered_origin(handshake)->stream != STREAM_NONE;
 }
 
 static bool fact_psk_none(const struct stream *stream, const struct handshake *handshake) {
@@ -142,14 +147,14 @@ static bool fact_key_name_other(const struct stream *stream, const struct handsh
 }
 
 static bool fact_name_other(const struct stream *stream, const struct handshake *handshake) {
-    const struct origin *origin = &handshake->offer.ticket_origin;
+    const struct origin *origin = offered_origin(handshake);
     (void)stream;
     return origin->stream != STREAM_NONE && origin->name_known &&
            origin->name_hash != handshake->offer.name_hash;
 }
 
 static bool fact_expired(const struct stream *stream, const struct handshake *handshake) {
-    const struct origin *origin = &handshake->offer.ticket_origin;
+    const struct origin *origin = offered_origin(handshake);
     uint64_t now_ns = handshake->offer.place.time_ns;
     (void)stream;
     return origin->stream != STREAM_NONE && origin->has_lifetime &&

@@ -548,6 +548,30 @@ def test_a_ticket_whose_issuing_server_hello_is_lost(capture_file):
     assert reasons(got[1]) == {("unknown-ticket-key", "possible")}
 
 
+def test_a_ticket_issued_again_lives_longer(capture_file):
+    again = [REFUSED[0], ("server", server_hello(EMS, extension(35)) + new_ticket(TICKET) + FINISHED),
+             ("client", FINISHED)]
+    start = 1_700_000_000
+    got = streams(capture_file(by_hand(*ISSUING, start_s=start),
+                               by_hand(*again, port=40001, start_s=start + 290),
+                               by_hand(*REFUSED, port=40002, start_s=start + 310)))
+    assert got[1]["verdict"] == "resumed-by-ticket"
+    assert got[2]["handshakes"][0]["client_hello"]["ticket"]["issued"]["stream"] == 1
+    assert not any(reason == "expired" for reason, _ in reasons(got[2]))
+
+
+def test_a_ticket_beside_a_psk_is_traced(capture_file):
+    psk = vector(2, vector(2, bytes(150)) + bytes(4)) + vector(2, vector(1, bytes(32)))
+    offer = client_hello(EMS, TLS_1_3_OFFERED, extension(35, TICKET), extension(45, b"\1\1"),
+                         extension(41, psk))
+    got = streams(capture_file(by_hand(*ISSUING), by_hand(("client", offer), *REFUSED[1:], port=40001,
+                                                          start_s=1_700_000_400)))[1]
+    assert got["verdict"] == "refused-ticket"
+    hello = got["handshakes"][0]["client_hello"]
+    assert hello["ticket"]["issued"]["stream"] == 0 and "issued" not in hello["psk"]
+    assert ("expired", "likely") in reasons(got)
+
+
 @pytest.mark.parametrize("parts, verdict", [(REFUSED, "refused-ticket"),
                                             (RESUMED, "resumed-by-ticket")])
 def test_a_server_hello_ahead_of_the_hello_that_it_answers(capture_file, parts, verdict):
@@ -713,6 +737,21 @@ def test_ssl_2(capture_file):
     got = streams(capture_file(connection(0, b""), connection(1, bytes(range(16)))))
     assert [got[n]["verdict"] for n in (0, 1)] == ["new", "resumed-by-session-id"]
     assert got[0]["version"] == "SSLv2"
+
+
+def test_an_ssl_2_hello_offers_a_session_and_its_cipher_suite(capture_file):
+    issued = server_hello(session_id=bytes(range(16))) + SERVER_FLIGHT
+    offer = b"\1\3\3" + struct.pack("!HHH", 6, 16, 16) + b"\7\0\xc0" + b"\0\xc0\x2f"
+    offer += bytes(range(16)) + bytes(16)
+    first = by_hand(("client", client_hello()), ("server", issued),
+                    ("client", KEY_EXCHANGE + FINISHED), ("server", FINISHED))
+    second = by_hand(("client", struct.pack("!H", 0x8000 | len(offer)) + offer),
+                     ("server", server_hello(session_id=bytes(32)) + SERVER_FLIGHT),
+                     ("client", KEY_EXCHANGE + FINISHED), ("server", FINISHED), port=40001,
+                     start_s=1_700_000_005)
+    got = streams(capture_file(first, second))[1]
+    assert got["verdict"] == "refused-session-id"
+    assert reasons(got) == {("unknown-session-id", "possible")}
 
 
 # --- numbering ---

@@ -20,6 +20,7 @@ static int setup(void **state) {
     stream.handshake_count = 1;
     handshake.offer.session_id_origin.stream = STREAM_NONE;
     handshake.offer.ticket_origin.stream = STREAM_NONE;
+    handshake.offer.psk_origin.stream = STREAM_NONE;
     return 0;
 }
 

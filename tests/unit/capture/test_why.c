@@ -27,6 +27,7 @@ static int setup(void **state) {
     offer->ticket = token_of(bytes_of(TICKET_OLD));
     offer->place = (struct place){ 20, 61000000000u };
     offer->session_id_origin.stream = STREAM_NONE;
+    offer->psk_origin.stream = STREAM_NONE;
     offer->origin_cipher_offered = true;
     offer->ticket_origin = (struct origin){
         .stream = 0,
@@ -170,14 +171,23 @@ static void a_psk(void **state) {
     offer->psk_count = 1;
     offer->psks[0] = token_of(bytes_of(TICKET_OLD));
     offer->psk_dhe_ke = true;
-    offer->ticket_origin.version = 0x0304;
-    offer->ticket_origin.cipher_suite = 0x1301;
+    offer->psk_origin = offer->ticket_origin;
+    offer->psk_origin.version = 0x0304;
+    offer->psk_origin.cipher_suite = 0x1301;
     handshake.answer.version = 0x0304;
     handshake.answer.cipher_suite = 0x1302;
     assert_found(REASON_CIPHER_MISMATCH, LIKELY, 21); /* who can't open it takes any suite */
-    offer->ticket_origin.lifetime_s = 59;
+    offer->psk_origin.lifetime_s = 59;
     assert_found(REASON_EXPIRED, CERTAIN, 9);
-    offer->ticket_origin.lifetime_s = 300;
+    offer->psk_count = 2; /* only the first one is traced */
+    assert_found(REASON_EXPIRED, POSSIBLE, 9);
+    assert_non_null(strstr(find(REASON_EXPIRED)->text, "the first PSK"));
+    assert_found(REASON_CIPHER_MISMATCH, POSSIBLE, 21);
+    offer->psk_origin.server[0] = 1;
+    assert_found(REASON_OTHER_ADDRESS, POSSIBLE, 9);
+    offer->psk_origin.server[0] = 0;
+    offer->psk_count = 1;
+    offer->psk_origin.lifetime_s = 300;
     handshake.answer.cipher_suite = 0x1303; /* the same hash */
     assert_null(find(REASON_CIPHER_MISMATCH));
     offer->psk_dhe_ke = false;
