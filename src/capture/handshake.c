@@ -13,17 +13,22 @@ static void copy_text(char *out, size_t cap, struct bytes text) {
     for (size_t i = 0; i < len; i++) {
         uint8_t c = text.data[i];
         out[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
-        if (c >= 'A' && c <= 'Z') { /* names are equal whatever their case: RFC 4343 */
-            out[i] = (char)(c - 'A' + 'a');
-        }
     }
     out[len] = '\0';
+}
+
+/* In lower case: names are equal whatever their case (RFC 4343). */
+static void copy_name(char *out, size_t cap, struct bytes name) {
+    copy_text(out, cap, name);
+    for (char *c = out; *c; c++) {
+        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+    }
 }
 
 /* Equal names have equal hashes; no name is 0. */
 static uint64_t name_hash(struct bytes name) {
     char text[WIRE_SERVER_NAME_MAX + 1];
-    copy_text(text, sizeof(text), name);
+    copy_name(text, sizeof(text), name);
     uint8_t hash[CRYPTO_HASH_LEN];
     crypto_hash((struct bytes){ (const uint8_t *)text, strlen(text) }, hash);
     uint64_t value;
@@ -105,7 +110,7 @@ static void offer_read(struct offer *offer, const struct hello *hello) {
     if (hello->has_server_name) {
         offer->has_name = true;
         offer->name_hash = name_hash(hello->server_name);
-        copy_text(offer->name, sizeof(offer->name), hello->server_name);
+        copy_name(offer->name, sizeof(offer->name), hello->server_name);
     }
     struct cursor alpn = cursor_of(hello->alpn);
     copy_text(offer->alpn, sizeof(offer->alpn), cursor_vec8(&alpn));

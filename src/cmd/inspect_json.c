@@ -181,8 +181,11 @@ static void put_findings(const struct finding *findings, unsigned count, FILE *o
 static void put_handshake(const struct stream *stream, const struct handshake *handshake,
                           FILE *out) {
     struct judgement judgement = verdict_of(stream, handshake);
+    struct finding findings[WHY_MAX];
+    unsigned count = why_of(stream, handshake, &judgement, findings);
     fputc('{', out);
     put_judgement(&judgement, out);
+    put_findings(findings, count, out);
     put_offer("client_hello", &handshake->offer, out);
     put_offer("second_client_hello", &handshake->second, out);
     put_answer(&handshake->answer, out);

@@ -590,6 +590,17 @@ def test_an_early_change_cipher_spec_means_nothing(capture_file):
     assert (got["verdict"], got["missing"]) == ("cannot-tell", ["after-server-hello"])
 
 
+def test_what_json_says_of_each_handshake(capture_file):
+    alpn = extension(16, vector(2, vector(1, b"Acme/1")))
+    packets = by_hand(*REFUSED, ("client", client_hello(alpn, TLS_1_3_OFFERED, extension(35, TICKET))),
+                      ("server", server_hello(extension(43, b"\3\4"))))
+    got = streams(capture_file(packets))[0]["handshakes"]
+    assert [handshake["verdict"] for handshake in got] == ["refused-ticket", "refused-ticket"]
+    assert reasons(got[0]) == {("unknown-ticket-key", "possible")}
+    assert ("protocol-mismatch", "certain") in reasons(got[1])
+    assert got[1]["client_hello"]["alpn"] == "Acme/1"  # RFC 7301 3.1: bytes, not letters
+
+
 # --- link layers and formats ---
 
 
