@@ -134,16 +134,20 @@ static void judge_tls13(const struct handshake *handshake, struct judgement *out
     out->verdict = refused(out->offered);
 }
 
+/* A server that takes the ticket sends the client's session ID back (RFC 5077 3.4). */
+static bool may_take_ticket(const struct handshake *handshake) {
+    bool other_id = handshake->offer.session_id.len > 0 && handshake->answer.session_id.len > 0 &&
+                    !echoes(handshake);
+    return handshake->offer.ticket.len > 0 && !other_id;
+}
+
 /* By what an abbreviated handshake resumed. */
 static void judge_abbreviated(const struct handshake *handshake, struct judgement *out) {
     const struct offer *offer = &handshake->offer;
     out->verdict = VERDICT_CANNOT_TELL;
     if (!offer->seen) {
         out->missing = MISSING_CLIENT_HELLO;
-    } else if (offer->ticket.len > 0 && offer->session_id.len > 0 &&
-               handshake->answer.session_id.len > 0 && !echoes(handshake)) {
-        out->missing = MISSING_OFFER; /* RFC 5077 3.4: with the ticket the ID is taken */
-    } else if (offer->ticket.len > 0) {
+    } else if (may_take_ticket(handshake)) {
         out->verdict = VERDICT_RESUMED_TICKET;
         out->by = BY_TICKET;
         out->by_either = echoes(handshake) && offer->session_id_origin.stream != STREAM_NONE;
@@ -216,6 +220,7 @@ struct judgement verdict_of(const struct stream *stream, const struct handshake 
             out.offered = BY_TICKET; /* beside it a PSK was for TLS 1.3 */
         }
         out.offer_unknown = offer_is_open(&handshake->offer, &out);
+        out.offered = out.offer_unknown ? BY_NOTHING : out.offered;
         out.compatibility_id =
             handshake->offer.session_id.len > 0 && is_compatibility_id(&handshake->offer);
     }

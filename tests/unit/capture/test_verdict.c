@@ -147,6 +147,7 @@ static void a_cut_hello_may_offer_more(void **state) {
     assert_verdict(VERDICT_CANNOT_TELL);
     assert_int_equal(verdict_of(&stream, &handshake).missing, MISSING_REST_OF_CLIENT_HELLO);
     assert_true(verdict_of(&stream, &handshake).offer_unknown);
+    assert_int_equal(verdict_of(&stream, &handshake).offered, BY_NOTHING); /* that is known */
     handshake.answer.version = 0x0304;
     assert_verdict(VERDICT_CANNOT_TELL);
     handshake.offer.ticket = token("ticket"); /* of TLS 1.2; a PSK may be behind the cut */
