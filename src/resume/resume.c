@@ -37,6 +37,7 @@ static enum reason open_ticket(struct resume *resume, struct bytes ticket,
             : SEALER_DAMAGED;
     verdict->has_key =
         status == SEALER_OK || status == SEALER_UNKNOWN_KEY || status == SEALER_RETIRED_KEY;
+    resume->scratch->opened_len = len;
     *plain = (struct bytes){ resume->scratch->opened, len };
     switch (status) {
     case SEALER_OK:
@@ -123,6 +124,7 @@ static enum reason open_entry(struct resume *resume, const struct resume_stores 
     if (status != SEALER_OK) {
         return status == SEALER_UNAVAILABLE ? REASON_STORE_UNAVAILABLE : REASON_TICKET_DAMAGED;
     }
+    resume->scratch->opened_len = len;
     *plain = (struct bytes){ resume->scratch->opened, len };
     return REASON_RESUMED;
 }
@@ -208,11 +210,14 @@ static void verdict_carry(struct resume_verdict *verdict, const struct record *r
     verdict->client_chain_expiry_s = record->client_chain_expiry_s;
 }
 
-void resume_look_up(struct resume *resume, const struct resume_stores *stores,
+void resume_forget(struct resume *resume, struct resume_verdict *verdict) {
+    crypto_wipe(resume->scratch->opened, resume->scratch->opened_len);
+    resume->scratch->opened_len = 0;
+    verdict->session = (struct bytes){ 0 };
+}
+
+static void look_up(struct resume *resume, const struct resume_stores *stores,
                     struct resume_query *query, struct resume_verdict *verdict) {
-    *verdict = (struct resume_verdict){ 0 };
-    query->by = offered_by(query->hello, query->protocol);
-    verdict->offered = query->by;
     struct bytes plain = { 0 };
     enum reason reason = open_offered(resume, stores, query, verdict, &plain);
     if (reason != REASON_RESUMED) {
@@ -237,6 +242,17 @@ void resume_look_up(struct resume *resume, const struct resume_stores *stores,
     if (single_use && decision.action == RESUME_ACTION_RESUME &&
         (reason = use_once(stores, query, &record)) != REASON_RESUMED) {
         refuse(verdict, reason);
+    }
+}
+
+void resume_look_up(struct resume *resume, const struct resume_stores *stores,
+                    struct resume_query *query, struct resume_verdict *verdict) {
+    *verdict = (struct resume_verdict){ 0 };
+    query->by = offered_by(query->hello, query->protocol);
+    verdict->offered = query->by;
+    look_up(resume, stores, query, verdict);
+    if (verdict->action != RESUME_ACTION_RESUME) {
+        resume_forget(resume, verdict);
     }
 }
 

@@ -24,7 +24,8 @@ struct resume {
 };
 
 struct resume_scratch {
-    uint8_t opened[CACHE_RECORD_MAX];  /* the offered session, until the next look-up */
+    uint8_t opened[CACHE_RECORD_MAX];  /* the offered session, until resume_forget */
+    size_t opened_len;                 /* of which this many are not wiped yet */
     uint8_t sealed[CACHE_RECORD_MAX];  /* an entry from or for the cache */
     uint8_t encoded[CACHE_RECORD_MAX]; /* a record about to be sealed */
 };
@@ -38,7 +39,7 @@ struct resume_verdict {
     bool renew;            /* resumed, and better given a new ticket */
     bool has_key;          /* the two below are set */
     struct sealer_key key; /* the offered ticket's */
-    struct bytes session;  /* to resume: the library's bytes, in scratch; until the next call */
+    struct bytes session;  /* to resume: the library's bytes, in scratch; until resume_forget */
     /* What a record made in this handshake carries over from the one resumed. */
     uint16_t flags;
     uint16_t cipher;
@@ -64,9 +65,14 @@ struct resume_stores {
 
 #define RESUME_OTHERS_MAX 16
 
-/* Looks up what the hello offers and decides. query->by is set here. */
+/* Looks up what the hello offers and decides. query->by is set here. A session is in
+ * the verdict only with RESUME_ACTION_RESUME. */
 void resume_look_up(struct resume *resume, const struct resume_stores *stores,
                     struct resume_query *query, struct resume_verdict *verdict);
+
+/* Wipes the session that the verdict may point to: once the library has its own copy,
+ * or will ask for none. Nothing of a session outlives the connections that use it (R41). */
+void resume_forget(struct resume *resume, struct resume_verdict *verdict);
 
 /* How long what is made now may be used: what the profile gives, and no longer than
  * its chain of resumptions may go on (R21). `resumed` is null in a full handshake. */

@@ -553,9 +553,11 @@ static enum tls_status start_decide(struct tls_conn *conn, const struct tls_star
                             "session with extended master secret offered without it");
     }
     conn_note_id(conn, start->hello);
-    return conn_make_ssl(conn, start->hello, protocol) == TLS_DONE
-               ? TLS_DONE
-               : start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
+    if (conn_make_ssl(conn, start->hello, protocol) != TLS_DONE) {
+        resume_forget(&conn->worker->resume, &conn->verdict);
+        return start_refuse(conn, alert, SSL_AD_INTERNAL_ERROR, "out of memory");
+    }
+    return TLS_DONE;
 }
 
 enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
@@ -620,6 +622,10 @@ static enum reason reason_declined(uint16_t session_cipher, uint16_t cipher) {
 enum tls_status tls_conn_handshake(struct tls_conn *conn) {
     ERR_clear_error();
     int rc = SSL_do_handshake(conn->ssl);
+    /* The library has its copy by now; after a HelloRetryRequest it opens nothing again. */
+    if (conn->verdict.session.data) {
+        resume_forget(&conn->worker->resume, &conn->verdict);
+    }
     if (rc != 1) {
         enum tls_status status = conn_result(conn, rc);
         if (status == TLS_AGAIN && conn->issue_none) {
@@ -636,7 +642,6 @@ enum tls_status tls_conn_handshake(struct tls_conn *conn) {
         conn->verdict.reason =
             reason_declined(conn->verdict.cipher, cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0);
     }
-    conn->verdict.session = (struct bytes){ 0 };
     /* TLS 1.3 tickets wait within the library for the next write. */
     SSL_write(conn->ssl, "", 0);
     return TLS_DONE;

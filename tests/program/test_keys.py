@@ -5,6 +5,7 @@ import base64
 import hmac
 import json
 import os
+import re
 import signal
 import time
 from datetime import datetime
@@ -572,6 +573,26 @@ def test_a_wiped_key_is_in_no_process(kept, house, guest, recorder, tmp_path):
         lambda: sum(map(sum, count_in_memory(service, [secret, derived]))) == 0,
     )
     assert visitor.visit(keep=False)["reason"] == "retired-ticket-key"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may read the processes' memory")
+@pytest.mark.parametrize("tickets", [True, False], ids=["tickets", "cache"])
+def test_no_session_is_left_behind(tickets, house, guest):
+    """R41: once the connections are over no process has the master secret: what `reprise ctl
+    keys` says of forward secrecy holds for workers that idle, too."""
+    if is_sanitized():
+        pytest.skip("a sanitizer holds memory back")
+    service = house(profile={"tickets": tickets, "cache": not tickets}, service={"workers": 1})
+    visitor = guest(service)
+    visitor.visit()
+    assert visitor.visit(keep=False)["handshake"] == "resumed"
+    text = Path(service.key_log).read_text()
+    secrets = {bytes.fromhex(one) for one in re.findall(r"CLIENT_RANDOM \w+ (\w+)", text)}
+    assert len(secrets) == 1, "one session"
+    wait_until(
+        lambda: f"no secret is left: {count_in_memory(service, [*secrets])}",
+        lambda: sum(map(sum, count_in_memory(service, [*secrets]))) == 0,
+    )
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may read the processes' memory")

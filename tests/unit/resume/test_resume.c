@@ -629,6 +629,39 @@ static void every_way_asks_for_the_decision(void **state) {
     bench_end();
 }
 
+/* R41: neither a refused session nor one that the library has its copy of is left. */
+static void assert_forgotten(void) {
+    assert_null(bench.verdict.session.data);
+    assert_true(crypto_is_zero(bench.resume.scratch->opened, CACHE_RECORD_MAX));
+}
+
+static void what_is_not_resumed_is_wiped(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        bench_start(ways[i]);
+        bench.s.profile.single_use_tickets = true;
+        keep_and_offer();
+        bench.s.query.server_name = bytes_of("other.example.com");
+        assert_full(ways[i], REASON_OTHER_SERVER_NAME);
+        assert_forgotten();
+        bench.s.query.server_name = bench.made.server_name;
+        assert_resumes(ways[i]);
+        resume_forget(&bench.resume, &bench.verdict);
+        assert_forgotten();
+        if (ways[i] != RESUME_BY_SESSION_ID) {
+            assert_full(ways[i], REASON_ALREADY_USED);
+            assert_forgotten();
+        }
+        bench_end();
+    }
+    bench_start(RESUME_BY_TICKET);
+    keep_and_offer();
+    bench.s.hello.has_ems = false;
+    assert_int_equal(look_up()->action, RESUME_ACTION_ABORT);
+    assert_forgotten();
+    bench_end();
+}
+
 /* --- what resumes -------------------------------------------------------- */
 
 static void what_was_kept_comes_back(void **state) {
@@ -872,6 +905,7 @@ int main(void) {
         cmocka_unit_test(a_handle_is_no_session_id),
         cmocka_unit_test(tickets_do_not_cross_protocols),
         cmocka_unit_test(every_way_asks_for_the_decision),
+        cmocka_unit_test(what_is_not_resumed_is_wiped),
         cmocka_unit_test(what_was_kept_comes_back),
         cmocka_unit_test(a_large_session_comes_back),
         cmocka_unit_test(a_session_too_large_is_not_kept),
