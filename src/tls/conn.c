@@ -40,20 +40,29 @@ void tls_worker_fini(struct tls_worker *worker) {
 
 /* --- making records ------------------------------------------------------ */
 
-/* When the first of the client's certificates expires (R7); 0 without any. */
-static uint64_t client_chain_expiry_s(const SSL *ssl) {
-    const STACK_OF(X509) *chain = SSL_get_peer_full_cert_chain(ssl);
-    int64_t first = 0;
-    for (size_t i = 0; chain && i < sk_X509_num(chain); i++) {
+/* When the first certificate of a chain expires. */
+static uint64_t chain_expiry_s(const STACK_OF(X509) * chain) {
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < sk_X509_num(chain); i++) {
         int64_t end = 0;
         if (!ASN1_TIME_to_posix(X509_get0_notAfter(sk_X509_value(chain, i)), &end) || end <= 0) {
             end = 1; /* a time that can't be told is over */
         }
-        if (first == 0 || end < first) {
-            first = end;
-        }
+        first = end < first ? end : first;
     }
     return (uint64_t)first;
+}
+
+/* Verifies the client's certificate as the library would, and notes when that would fail:
+ * the authority, which clients do not send, expires as well (R7). */
+static int verify_client(X509_STORE_CTX *store, void *arg) {
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    (void)arg;
+    int rc = X509_verify_cert(store);
+    if (rc == 1) {
+        conn_of(ssl)->client_chain_expiry_s = chain_expiry_s(X509_STORE_CTX_get0_chain(store));
+    }
+    return rc;
 }
 
 static struct bytes conn_server_name(const struct tls_conn *conn) {
@@ -78,7 +87,7 @@ static struct resume_made conn_made(const struct tls_conn *conn, enum resume_by 
         .alpn = conn->alpn,
         .session = session,
         .now_ms = conn->worker->now_ms,
-        .client_chain_expiry_s = resumed ? 0 : client_chain_expiry_s(conn->ssl),
+        .client_chain_expiry_s = resumed ? 0 : conn->client_chain_expiry_s,
         .resumed = resumed ? &conn->verdict : NULL,
     };
 }
@@ -348,6 +357,7 @@ static enum ssl_select_cert_result_t library_hello(const SSL_CLIENT_HELLO *hello
 
 void tls_conn_set_callbacks(SSL_CTX *ctx) {
     SSL_CTX_set_select_certificate_cb(ctx, library_hello);
+    SSL_CTX_set_cert_verify_callback(ctx, verify_client, NULL);
     SSL_CTX_set_msg_callback(ctx, refuse_message);
     SSL_CTX_set_ticket_aead_method(ctx, &ticket_method);
     SSL_CTX_sess_set_get_cb(ctx, session_get);

@@ -54,7 +54,8 @@ struct tls_conn {
         verdict;           /* its session bytes are good until the handshake's first call ends */
     enum resume_by issued; /* what this handshake gave the client */
     struct sealer_key issued_key;
-    uint8_t id[CACHE_ID_LEN]; /* of the cache entry issued or resumed */
+    uint64_t client_chain_expiry_s; /* of what was verified here; 0: no client certificate */
+    uint8_t id[CACHE_ID_LEN];       /* of the cache entry issued or resumed */
     bool has_id;
     bool unpatched; /* a TLS 1.2 client that does not know RFC 5746 */
     bool decided;   /* the verdict is set */

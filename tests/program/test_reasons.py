@@ -16,6 +16,7 @@ from lab import config as conf
 from lab import hello, sealed
 from lab import rawtls as raw
 from lab.backends import Backend, http
+from lab.certs import Authority
 from lab.clients import change_ticket, s_client, s_client_reused
 from lab.deadline import wait_until
 from lab.memory import region
@@ -364,12 +365,20 @@ def test_client_certificate_required(version, tickets, serve, certs):
     assert line["issued"] == "none" and line["client-name"] == "alice"
 
 
+@pytest.mark.parametrize("ends", ["certificate", "authority"])
 @VERSIONS
 @KINDS
-def test_client_certificate_expired(version, tickets, serve, certs):
-    """R7: a certificate of the client's chain ends, and with it the session."""
-    short = certs.client_ca.client("short", life=timedelta(seconds=4))
-    service = serve(tickets=tickets, client_certificate="require", client_ca=certs.client_ca.file)
+def test_client_certificate_expired(version, tickets, ends, serve, certs, tmp_path):
+    """R7: a certificate of the client's verified chain ends, and with it the session: also that
+    of the authority, which the client does not send."""
+    soon = timedelta(seconds=4)
+    if ends == "certificate":
+        authority = certs.client_ca
+        short = authority.client("short", life=soon)
+    else:
+        authority = Authority(tmp_path, "short-ca", life=soon)
+        short = authority.client("long")
+    service = serve(tickets=tickets, client_certificate="require", client_ca=authority.file)
     context = make_context(certs.authority.file, version, service.key_log, cert=short)
     with TlsClient(context, service.address(), WWW) as client:
         client.request()

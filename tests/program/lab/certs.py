@@ -55,12 +55,12 @@ class Pair:
 class Authority:
     """A certificate authority. `file` is its certificate."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, life=DAY * 3650):
         self.folder = folder
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Test {name}")])
         self.key = new_key("ecdsa")
         self.cert = (
-            self._builder(self.name, self.key.public_key(), DAY * 3650)
+            self._builder(self.name, self.key.public_key(), life)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(self._usage(key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(
