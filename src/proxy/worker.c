@@ -121,11 +121,13 @@ static void signal_on_event(struct loop_io *io, uint32_t events) {
     }
 }
 
-/* Once a second: keys that the ring no longer holds are wiped here too. */
+/* Once a second: keys that the ring no longer holds are wiped here too, and what was put
+ * off is done. */
 static void housekeeping_on_timer(struct loop_timer *timer) {
     struct worker *worker =
         (struct worker *)((char *)timer - offsetof(struct worker, housekeeping));
     sealer_refresh(worker->tls.resume.sealer);
+    tls_worker_forget(&worker->tls);
     accept_resume(worker);
     loop_timer_set(&worker->loop, timer, worker->loop.now_ns + HOUSEKEEPING_NS);
 }
@@ -243,6 +245,7 @@ static void worker_fini(struct worker *worker) {
         task->run(task);
     }
     pools_free(worker->pools, worker->gen);
+    tls_worker_forget(&worker->tls);
     tls_worker_fini(&worker->tls);
     sealer_free(worker->tls.resume.sealer);
     secret_free(worker->tls.resume.scratch, sizeof(*worker->tls.resume.scratch));

@@ -681,9 +681,24 @@ void tls_conn_close_notify(struct tls_conn *conn) {
 }
 
 void tls_conn_forget_session(const struct tls_conn *conn, enum cache_mark mark) {
-    if (conn->has_id && conn->cache) {
-        cache_kill(conn->cache, conn->id, mark);
+    struct tls_worker *worker = conn->worker;
+    if (conn->has_id && conn->cache && cache_kill(conn->cache, conn->id, mark) == CACHE_BUSY &&
+        worker->forgotten_count < TLS_FORGOTTEN_MAX) {
+        struct tls_forgotten *f = &worker->forgotten[worker->forgotten_count++];
+        *f = (struct tls_forgotten){ .cache = conn->cache, .mark = mark };
+        memcpy(f->id, conn->id, sizeof(f->id));
     }
+}
+
+void tls_worker_forget(struct tls_worker *worker) {
+    unsigned left = 0;
+    for (unsigned i = 0; i < worker->forgotten_count; i++) {
+        const struct tls_forgotten *f = &worker->forgotten[i];
+        if (cache_kill(f->cache, f->id, f->mark) == CACHE_BUSY) {
+            worker->forgotten[left++] = *f;
+        }
+    }
+    worker->forgotten_count = left;
 }
 
 void tls_conn_free(struct tls_conn *conn) {

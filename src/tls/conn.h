@@ -21,6 +21,15 @@
 
 #define TLS_NAME_MAX 255
 
+/* A session that must not be resumed, in a cache whose lock was not to be had. */
+struct tls_forgotten {
+    struct cache *cache; /* borrowed */
+    enum cache_mark mark;
+    uint8_t id[CACHE_ID_LEN];
+};
+
+#define TLS_FORGOTTEN_MAX 64
+
 /* A worker's own; every connection points to it. */
 struct tls_worker {
     struct resume resume;
@@ -28,11 +37,17 @@ struct tls_worker {
     struct tls_bio bio; /* over io; shared by the worker's connections */
     int keylog_fd;      /* borrowed; -1: none */
     uint64_t now_ms;    /* since 1970; set by the loop before any call */
+    struct tls_forgotten forgotten[TLS_FORGOTTEN_MAX]; /* to be tried again */
+    unsigned forgotten_count;
 };
 
 /* Prepares a worker whose resume and io are set. Returns 0 or -1 without memory. */
 int tls_worker_init(struct tls_worker *worker);
 void tls_worker_fini(struct tls_worker *worker);
+
+/* Takes those sessions away that tls_conn_forget_session could not. To be called now and
+ * then. */
+void tls_worker_forget(struct tls_worker *worker);
 
 /* What broke a connection, for the log and for what must follow. */
 enum tls_failure {
@@ -103,7 +118,8 @@ void tls_conn_close_notify(struct tls_conn *conn);
 
 /* The session of this connection must not be resumed by ID any more (RFC 5246
  * 7.2.2 after a fatal alert: R18; strict-resume after an unclean end). `mark` is
- * what a later offer is told. */
+ * what a later offer is told. Where the cache's lock is not to be had it is left to
+ * tls_worker_forget, for TLS_FORGOTTEN_MAX sessions at most. */
 void tls_conn_forget_session(const struct tls_conn *conn, enum cache_mark mark);
 
 void tls_conn_free(struct tls_conn *conn);

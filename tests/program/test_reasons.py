@@ -7,6 +7,7 @@ import signal
 import ssl
 import struct
 import threading
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -109,16 +110,22 @@ def test_what_has_expired_is_swept_out(version, serve, visitor):
         assert service.connection(offered="session-id")["reason"] == "expired"
 
 
+def end_in_an_alert(service, guest, lock=False):
+    """A record that does not decrypt ends the connection, while the cache is locked or not."""
+    with guest.connect() as client:
+        guest.session = client.session
+        with lock_held(service) if lock else nullcontext():
+            client.sock.sendall(b"\x17\3\3\0\x20" + b"\0" * 32)
+            with pytest.raises(Exception):
+                client.recv_exact(1)
+            service.connection(client)
+
+
 def test_fatal_alert(serve, visitor):
     """R18 (RFC 5246 7.2.2): what ended in a fatal alert does not resume by ID."""
     service = serve()
     guest = visitor(service, "1.2")
-    with guest.connect() as client:
-        guest.session = client.session
-        client.sock.sendall(b"\x17\3\3\0\x20" + b"\0" * 32)  # a record that does not decrypt
-        with pytest.raises(Exception):
-            client.recv_exact(1)
-        service.connection(client)
+    end_in_an_alert(service, guest)
     assert refused(service, guest)["reason"] == "fatal-alert"
 
 
@@ -131,22 +138,37 @@ def worker_of_line(service):
     return with_sockets[0]
 
 
+@contextmanager
+def lock_held(service):
+    """A process stands still with the cache's lock: the test writes its own thread into it, as
+    if it were the owner."""
+    with region(service, "reprise-cache") as memory:
+        assert memory[64:68] == bytes(4)  # see struct cache: its head, then the first shard's lock
+        memory[64:68] = struct.pack("<I", threading.get_native_id())
+        yield
+        memory[64:68] = bytes(4)
+
+
 @VERSIONS
 def test_store_too_slow(version, serve, visitor):
-    """A process stands still with the cache's lock: nobody waits for it. The lock is taken
-    by writing the test's own thread into it, as if it were the owner."""
+    """Nobody waits for a lock that is held."""
     service = serve(cache_size=100)
     guest = visitor(service, version)
     guest.visit()
     assert guest.visit()
-    with region(service, "reprise-cache") as memory:
-        lock = memory[64:68]  # see struct cache: its head, then the first shard's lock
-        assert lock == bytes(4)
-        memory[64:68] = struct.pack("<I", threading.get_native_id())
+    with lock_held(service):
         assert refused(service, guest)["reason"] == "store-too-slow"
         assert int(re.search(r"(\d+) times not to be had", service.ctl("status").stdout)[1]) > 0
-        memory[64:68] = bytes(4)
     assert guest.visit()
+
+
+def test_fatal_alert_while_the_cache_is_locked(serve, visitor):
+    """R18: the session is taken away once that can be done."""
+    service = serve(cache_size=100)
+    guest = visitor(service, "1.2")
+    end_in_an_alert(service, guest, lock=True)
+    wait_until("it does not resume", lambda: not guest.visit(keep=False))
+    assert line_of(service, guest)["reason"] == "fatal-alert"
 
 
 # --- single use (R29) ---
