@@ -349,23 +349,40 @@ bool takeover_refuse(struct takeover *t, const char *why) {
     return handover_send(t->channel, &item, NULL) == 0;
 }
 
-int takeover_ready(struct takeover *t, bool *alone, struct err *err) {
+/* 0 when GO came, or with *alone when the old service has died; -1 with err set. */
+static int await_go(struct takeover *t, bool *alone, struct err *err) {
     struct handover_packet packet = { 0 };
-    const struct handover_item ready = { .kind = HANDOVER_READY };
-    *alone = false;
-    if (set_timeout(t->channel, GO_TIMEOUT_S, err) != 0) {
-        return -1;
-    }
-    /* Who can't hear any more has died: he would have ended this process otherwise. */
-    int got = handover_send(t->channel, &ready, NULL) == 0
-                  ? handover_receive(t->channel, &packet, err)
-                  : 0;
+    int got = handover_receive(t->channel, &packet, err);
     *alone = got == 0;
     if (got == 1 && packet.item.kind != HANDOVER_GO) {
         handover_close_fds(&packet.item);
         return err_set(err, "the running service did not say 'go'");
     }
     return got < 0 ? -1 : 0;
+}
+
+int takeover_ready(struct takeover *t, bool *alone, struct err *err) {
+    const struct handover_item ready = { .kind = HANDOVER_READY };
+    *alone = false;
+    int rc = set_timeout(t->channel, GO_TIMEOUT_S, err);
+    if (rc == 0 && handover_send(t->channel, &ready, NULL) != 0) {
+        *alone = true; /* else who can't hear any more would have ended this process */
+        return 0;
+    }
+    rc = rc == 0 ? await_go(t, alone, err) : rc;
+    if (rc != 0) {
+        /* Nothing more gets through, so that the old service learns of it and goes on; and
+         * what got through until now counts: one of the two must be the service. */
+        bool ended = false;
+        shutdown(t->channel, SHUT_RD);
+        if (await_go(t, &ended, NULL) == 0 && !ended) {
+            err_clear(err);
+            return 0;
+        }
+        close(t->channel);
+        t->channel = -1;
+    }
+    return rc;
 }
 
 void takeover_end(struct takeover *t) {

@@ -420,9 +420,31 @@ static void it_goes_when_told_or_when_alone(void **state) {
         }
         assert_int_equal(takeover_ready(t, &alone, &err), cases[i].result);
         assert_int_equal(alone, cases[i].alone);
+        if (cases[i].result != 0) { /* the old service is told so, or none would be left */
+            const struct handover_item go = { .kind = HANDOVER_GO };
+            assert_int_equal(handover_send(s.channel, &go, NULL), -1);
+        }
         takeover_free(t);
         end(&s);
     }
+}
+
+/* The word comes when it was given up already, and was heard by the old service. */
+static void it_goes_by_a_word_that_was_late(void **state) {
+    (void)state;
+    struct service s;
+    struct err err = { 0 };
+    bool alone = true;
+    begin(&s);
+    say_begin(&s);
+    say_end(&s);
+    struct takeover *t = take();
+    say(&s, (struct handover_item){ .kind = HANDOVER_END });
+    say(&s, (struct handover_item){ .kind = HANDOVER_GO });
+    assert_int_equal(takeover_ready(t, &alone, &err), 0);
+    assert_false(alone || err.set);
+    takeover_free(t);
+    end(&s);
 }
 
 int main(void) {
@@ -440,6 +462,7 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_taken_is_refused_with_its_reason),
         cmocka_unit_test(the_control_socket_is_taken_by_its_path),
         cmocka_unit_test(it_goes_when_told_or_when_alone),
+        cmocka_unit_test(it_goes_by_a_word_that_was_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
