@@ -43,8 +43,15 @@ void switches_inherit(struct switches *s, const struct switches *from) {
     }
 }
 
+/* A clock that was set back takes nothing back. */
+static void raise_to(_Atomic uint64_t *before_ms, uint64_t now_ms) {
+    if (atomic_load(before_ms) < now_ms) {
+        atomic_store(before_ms, now_ms);
+    }
+}
+
 void switches_invalidate_all(struct switches *s, uint64_t now_ms) {
-    atomic_store(&s->invalid_before_ms, now_ms);
+    raise_to(&s->invalid_before_ms, now_ms);
 }
 
 bool switches_invalidate_name(struct switches *s, const uint8_t name[static SWITCHES_NAME_LEN],
@@ -53,7 +60,7 @@ bool switches_invalidate_name(struct switches *s, const uint8_t name[static SWIT
     for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
         struct switches_name *place = &s->names[i];
         if (name_get(place, name) != 0) {
-            atomic_store(&place->before_ms, now_ms);
+            raise_to(&place->before_ms, now_ms);
             return true;
         }
         if (!free_place && atomic_load(&place->before_ms) + SWITCHES_KEEP_MS < now_ms) {

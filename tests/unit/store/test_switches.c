@@ -59,6 +59,16 @@ static void all_are_ended_at_once(void **state) {
     assert_true(before_ms(2) == NOW_MS + 5);
 }
 
+static void a_clock_set_back_takes_nothing_back(void **state) {
+    (void)state;
+    assert_true(invalidate(1, NOW_MS + 5));
+    assert_true(invalidate(1, NOW_MS));
+    assert_true(before_ms(1) == NOW_MS + 5);
+    switches_invalidate_all(&s, NOW_MS + 3);
+    switches_invalidate_all(&s, NOW_MS);
+    assert_true(before_ms(2) == NOW_MS + 3);
+}
+
 /* More names than fit: rather all than one that is forgotten. */
 static void too_many_names_end_all(void **state) {
     (void)state;
@@ -103,6 +113,7 @@ int main(void) {
         cmocka_unit_test_setup(boxes_stand_as_they_were_put, start),
         cmocka_unit_test_setup(a_name_is_ended_by_itself, start),
         cmocka_unit_test_setup(all_are_ended_at_once, start),
+        cmocka_unit_test_setup(a_clock_set_back_takes_nothing_back, start),
         cmocka_unit_test_setup(too_many_names_end_all, start),
         cmocka_unit_test_setup(an_old_name_makes_place, start),
         cmocka_unit_test_setup(a_reload_keeps_what_was_ended, start),
