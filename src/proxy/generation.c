@@ -16,7 +16,7 @@ static bool same_address(const struct config_address *a, const struct config_add
     return a->addr_len == b->addr_len && memcmp(&a->addr, &b->addr, a->addr_len) == 0;
 }
 
-static int socket_open(struct listener *l, const struct sockaddr *addr, socklen_t len,
+static int socket_open(struct listener *l, const struct sockaddr *addr, bool listens,
                        struct err *err) {
     int one = 1;
     int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -28,7 +28,7 @@ static int socket_open(struct listener *l, const struct sockaddr *addr, socklen_
         (addr->sa_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 || /* inherited */
-        bind(fd, addr, len) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
+        bind(fd, addr, l->address.addr_len) != 0 || (listens && listen(fd, LISTEN_BACKLOG) != 0)) {
         err_set_errno(err, errno, "cannot listen on %s", l->address.text);
         close(fd);
         return -1;
@@ -73,7 +73,9 @@ static bool holds_port(const struct generation *gen, in_port_t port) {
     return false;
 }
 
-/* Opens the sockets that are not there yet; the first settles the port. */
+/* Opens the sockets that are not there yet; the first settles the port. More sockets of an
+ * address that is served already do not listen before generation_listen: the kernel would
+ * have clients wait there, whom a reload that fails would cut off. */
 static int listener_open(struct listener *l, size_t wanted, const struct generation *old,
                          struct err *err) {
     if (l->socket_count >= wanted) {
@@ -88,11 +90,12 @@ static int listener_open(struct listener *l, size_t wanted, const struct generat
         return err_set(err, "no memory for %zu sockets", wanted);
     }
     l->sockets = sockets;
+    bool served = l->socket_count > 0;
     while (l->socket_count < wanted) {
         bool first = l->socket_count == 0;
         const struct sockaddr *addr =
             (const struct sockaddr *)(first ? &l->address.addr : &l->bound);
-        int fd = socket_open(l, addr, l->address.addr_len, err);
+        int fd = socket_open(l, addr, !served, err);
         if (fd < 0) {
             return -1;
         }
@@ -172,6 +175,18 @@ static int listeners_init(struct generation *gen, const struct generation *old, 
                 struct err why = *err;
                 err_clear(err);
                 return err_set(err, "%s:%u: %s", config->file, vserver->line, why.text);
+            }
+        }
+    }
+    return 0;
+}
+
+int generation_listen(const struct generation *gen, struct err *err) {
+    for (size_t i = 0; i < gen->listener_count; i++) {
+        const struct listener *l = &gen->listeners[i];
+        for (size_t s = 0; s < l->socket_count; s++) {
+            if (listen(l->sockets[s], LISTEN_BACKLOG) != 0) {
+                return err_set_errno(err, errno, "cannot listen on %s", l->address.text);
             }
         }
     }

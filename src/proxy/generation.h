@@ -120,6 +120,10 @@ void generation_caches_wipe(const struct generation *gen, const struct generatio
 /* One user less; the last one closes and frees it. Null is allowed. */
 void cache_region_release(struct cache_region *region);
 
+/* Lets every socket listen. generation_new leaves that to be done, for sockets that are new
+ * at an address which is served already, until nothing can fail any more. Master only. */
+int generation_listen(const struct generation *gen, struct err *err);
+
 /* Frees what no newer generation (may be null) took over. Master only. */
 void generation_free(struct generation *gen, const struct generation *newer);
 

@@ -73,6 +73,7 @@ struct master {
     struct process processes[PROCESSES_MAX];
     struct loop_io signals;
     struct loop_timer timer;   /* once a second */
+    int go_fds[2];             /* a pipe, owned: its end lets new workers accept; -1: none wait */
     bool restart[WORKERS_MAX]; /* workers to start again on the next tick */
     bool restart_keeper;
     bool restart_demo;
@@ -150,11 +151,19 @@ static void outputs_close(struct outputs *out) {
     }
 }
 
+static void go_close(int *fd) {
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
 /* In the child: lets go of what is the master's, and of the generation before:
  * its sockets would go on listening with nobody to accept. Keys in files are the keeper's. */
 static void child_begin(struct master *m, enum role role) {
     close(m->loop.epoll_fd);
     close(m->signals.fd);
+    go_close(&m->go_fds[1]);
     generation_free(m->old, m->gen);
     m->old = NULL;
     outputs_close(&m->old_outputs);
@@ -192,6 +201,7 @@ static void child_worker(struct master *m, unsigned index, pid_t parent, int rea
                                   .shared = &m->shared,
                                   .index = index,
                                   .ready_fd = ready_fd,
+                                  .go_fd = m->go_fds[0],
                                   .keylog_fd = m->outputs.keylog_fd };
     exit(worker_run(&start));
 }
@@ -316,13 +326,23 @@ static void workers_end(struct master *m, unsigned generation, int sig, uint64_t
     }
 }
 
+/* Starts all, who wait for workers_go. */
 static int workers_start(struct master *m, struct err *err) {
+    if (pipe2(m->go_fds, O_CLOEXEC) != 0) {
+        return err_set_errno(err, errno, "cannot create a pipe");
+    }
     for (unsigned i = 0; i < m->gen->config->workers; i++) {
         if (worker_start(m, i, err) != 0) {
             return -1;
         }
     }
     return 0;
+}
+
+/* Lets the workers that were started accept. */
+static void workers_go(struct master *m) {
+    go_close(&m->go_fds[0]);
+    go_close(&m->go_fds[1]);
 }
 
 /* Ends a process and waits for its end, which is forced when it does not come. */
@@ -530,8 +550,12 @@ static int master_apply(struct master *m, struct config *config, struct err *err
         keys_settle(&m->keys, config, m->shared.keyring, clock_wall_ms() / MS_PER_S);
     }
     int rc = workers_start(m, err);
+    if (rc == 0 && !m->takeover) { /* the old service is still at work, and its keeper */
+        rc = generation_listen(m->gen, err);
+    }
     if (rc == 0) {
-        if (!m->takeover) { /* the old service's keeper is still at work */
+        if (!m->takeover) {
+            workers_go(m);
             keeper_start_anew(m);
         }
         demo_settle(m);
@@ -540,9 +564,9 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     m->old_outputs = no_outputs;
     m->old_keys = (struct keys){ 0 };
     if (rc != 0) {
-        /* They may have clients already, who are not to suffer. */
         workers_end(m, now.gen->number, SIGTERM,
                     now.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
+        workers_go(m); /* to their end; one that takes a client meanwhile drains */
         force_set(m, &before);
         generation_free(now.gen, before.gen);
         outputs_close(&now.outputs);
@@ -723,6 +747,7 @@ static void reap(struct master *m) {
 static void service_end(struct master *m, bool at_once) {
     uint64_t grace_ns = m->gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS;
     m->stopping = true;
+    workers_go(m); /* to their end */
     for (size_t i = 0; i < m->gen->listener_count; i++) {
         struct listener *l = &m->gen->listeners[i];
         for (size_t s = 0; s < l->socket_count; s++) {
@@ -869,6 +894,11 @@ int master_take_over(struct master *master, struct err *err) {
     if (takeover_ready(takeover, &alone, err) != 0) {
         return -1;
     }
+    if (generation_listen(master->gen, err) != 0) { /* there is no way back */
+        log_event(LOG_ERROR, "listen", "%s", err->text);
+        err_clear(err);
+    }
+    workers_go(master);
     if (alone) {
         /* The old keeper was told to end as well, but may not have ended yet. */
         log_event(LOG_WARNING, "upgrade", "the running service has ended without a word");
@@ -977,6 +1007,7 @@ struct master *master_start(const struct master_options *options, struct err *er
                           .old_outputs = no_outputs,
                           .takeover = options->takeover,
                           .upgrade.channel = -1,
+                          .go_fds = { -1, -1 },
                           .demo_fd = -1 };
     shared_clear(&m->shared);
     m->timer.on_timer = tick_on_timer;

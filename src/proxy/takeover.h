@@ -41,7 +41,7 @@ int takeover_control(struct takeover *t, const char *path);
  * hear: then the caller tells somebody else. */
 bool takeover_refuse(struct takeover *t, const char *why);
 
-/* Tells it that the workers accept, and waits for its word to go: 0 when it came, with
+/* Tells it that the workers are ready, and waits for its word to go: 0 when it came, with
  * *alone set when the old service has died instead; -1 with err set. Then it can't be told to
  * go any more: the old service finds that out when it tries, and goes on. */
 int takeover_ready(struct takeover *t, bool *alone, struct err *err);

@@ -256,6 +256,16 @@ static void worker_fini(struct worker *worker) {
     loop_fini(&worker->loop);
 }
 
+/* Until all of the generation's workers are ready, or the master is gone. */
+static void go_wait(int go_fd) {
+    char none;
+    if (go_fd >= 0) {
+        while (read(go_fd, &none, 1) < 0 && errno == EINTR) {
+        }
+        close(go_fd);
+    }
+}
+
 int worker_run(const struct worker_start *start) {
     static struct worker worker; /* zeroed; one a process */
     struct err err = { 0 };
@@ -273,6 +283,7 @@ int worker_run(const struct worker_start *start) {
         return 1; /* the master is gone */
     }
     close(start->ready_fd);
+    go_wait(start->go_fd);
     int rc = loop_run(&worker.loop);
     log_flush();
     worker_fini(&worker);

@@ -57,7 +57,8 @@ struct worker_start {
     const struct generation *gen;
     const struct shared *shared;
     unsigned index;
-    int ready_fd; /* written one byte to when the worker accepts */
+    int ready_fd; /* written one byte to when the worker could accept */
+    int go_fd;    /* it accepts when this has come to its end; -1: at once */
     int keylog_fd;
 };
 

@@ -1,6 +1,7 @@
 """What a reload takes up and what it lets go of: sockets, files, health of backends."""
 
 import os
+import resource
 import socket
 import time
 
@@ -8,9 +9,10 @@ import pytest
 
 from lab import config as conf
 from lab import hello
-from lab.backends import Backend, echo
+from lab.backends import Backend, echo, http
 from lab.deadline import wait_until
 from lab.pyclient import TlsClient, make_context
+from lab.visitors import Crowd, Visitor
 
 
 def free_port():
@@ -28,8 +30,8 @@ def refuses(port, host="127.0.0.1"):
 
 @pytest.fixture
 def house(certs, backends, terminator):
-    def build(listen="127.0.0.1:0", **more):
-        backend = backends(Backend(echo))
+    def build(listen="127.0.0.1:0", handler=echo, **more):
+        backend = backends(Backend(handler))
         profile = conf.profile(certs.ecdsa, **more.pop("profile", {}))
         return terminator(conf.service(profile, conf.pool(backend), listen=listen, **more))
 
@@ -153,3 +155,17 @@ def test_a_hello_that_fails_leaves_nothing_behind(house, certs):
         assert client.recv() == b""
         assert time.monotonic() - started < 60
     assert service.connection(client)["close"] == "idle-timeout"
+
+
+def test_more_workers_that_fail_to_start_cut_nobody(house, certs):
+    """A reload to more workers, none of which gets the memory to lock its keys in: the kernel
+    has no client wait at a socket that is closed again."""
+    service = house(handler=http, workers=1, log={"rate": 0})
+    resource.prlimit(service.pid, resource.RLIMIT_MEMLOCK, (4096, 4096))
+    service.config["workers"] = 8
+    with Crowd([Visitor(service, version, certs) for version in ("1.2", "1.3") * 3]) as crowd:
+        for _ in range(10):
+            done = service.reload(service.config)
+            assert done.returncode == 1 and "did not start" in done.stderr
+            crowd.wait_for(10)
+    assert crowd.failures == []
