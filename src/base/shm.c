@@ -73,13 +73,14 @@ void shm_close(struct shm *shm) {
     }
 }
 
-int shm_make_readonly(struct shm *shm, struct err *err) {
+int shm_make_readonly(struct shm *shm, bool secret, struct err *err) {
     /* Through a descriptor of its own that is open for reading only: otherwise
      * mprotect could give the right to write back. */
     char path[32];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", shm->fd);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *base = fd >= 0 ? mmap(NULL, shm->len, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    void *base =
+        fd >= 0 ? mmap(shm->base, shm->len, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) : MAP_FAILED;
     int why = errno;
     if (fd >= 0) {
         close(fd);
@@ -87,12 +88,9 @@ int shm_make_readonly(struct shm *shm, struct err *err) {
     if (base == MAP_FAILED) {
         return err_set_errno(err, why, "cannot map shared memory read-only");
     }
-    if (shm_protect_secret(base, shm->len, err) != 0) {
-        munmap(base, shm->len);
+    if (secret && shm_protect_secret(base, shm->len, err) != 0) {
         return -1;
     }
-    munmap(shm->base, shm->len);
-    shm->base = base;
     close(shm->fd);
     shm->fd = -1;
     return 0;

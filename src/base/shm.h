@@ -30,8 +30,9 @@ int shm_adopt(struct shm *shm, int fd, size_t len, bool secret, struct err *err)
 /* Unmaps and closes in this process; other processes keep theirs. Idempotent. */
 void shm_close(struct shm *shm);
 
-/* Makes this process's mapping read-only for good: maps the file anew without
- * write permission and drops the old mapping and the descriptor. */
-int shm_make_readonly(struct shm *shm, struct err *err);
+/* Makes this process's mapping read-only for good: maps the file anew without write
+ * permission in the place of the old mapping, and drops the descriptor. `secret` as above. On -1
+ * the process can only end: the mapping may be gone. */
+int shm_make_readonly(struct shm *shm, bool secret, struct err *err);
 
 #endif

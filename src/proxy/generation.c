@@ -328,40 +328,32 @@ struct cache_term *generation_cache_terms(const struct generation *gen, size_t *
 
 /* --- switches ------------------------------------------------------------ */
 
-/* By the name that is in them: of a generation of another program nothing else is known. */
-static const struct switches *switches_find(const struct generation *gen, const char *profile) {
-    for (size_t i = 0; i < gen->switch_count; i++) {
-        if (strcmp(gen->switches[i].profile, profile) == 0) {
-            return &gen->switches[i];
-        }
-    }
-    return NULL;
-}
-
-/* The tick boxes stand as the file has them; what was invalidated stays so. */
-static int switches_build(struct generation *gen, const struct generation *old, struct err *err) {
+static int switches_find(struct generation *gen, struct switches_table *table, struct err *err) {
     const struct config *config = gen->config;
-    size_t len = (config->profile_count + 1) * sizeof(struct switches);
-    if (shm_create(&gen->switches_shm, "reprise-switches", len, false, err) != 0) {
-        return -1;
+    gen->switches = calloc(config->profile_count + 1, sizeof(struct switches *));
+    if (!gen->switches) {
+        return err_set(err, "no memory for tick boxes");
     }
-    gen->switches = gen->switches_shm.base;
-    gen->switch_count = config->profile_count;
     for (size_t i = 0; i < config->profile_count; i++) {
-        const struct config_profile *p = &config->profiles[i];
-        switches_init(&gen->switches[i], p->name, p->session_cache && wants_cache(p),
-                      p->session_tickets);
-        const struct switches *before = old ? switches_find(old, p->name) : NULL;
-        if (before) {
-            switches_inherit(&gen->switches[i], before);
+        gen->switches[i] = switches_place(table, config->profiles[i].name);
+        if (!gen->switches[i]) {
+            return err_set(err, "more than %d names of profiles since the start: start anew",
+                           SWITCHES_PROFILES);
         }
     }
     return 0;
 }
 
+void generation_set_switches(const struct generation *gen) {
+    for (size_t i = 0; i < gen->config->profile_count; i++) {
+        const struct config_profile *p = &gen->config->profiles[i];
+        switches_set(gen->switches[i], p->session_cache && wants_cache(p), p->session_tickets);
+    }
+}
+
 struct resume_stores generation_stores(const struct generation *gen, const struct shared *shared,
                                        const struct config_profile *profile) {
-    const struct switches *s = &gen->switches[profile - gen->config->profiles];
+    const struct switches *s = gen->switches[profile - gen->config->profiles];
     return (struct resume_stores){
         .own = atomic_load_explicit(&s->session_cache, memory_order_relaxed)
                    ? generation_cache(gen, profile)
@@ -447,7 +439,7 @@ static int sni_init(struct generation *gen, struct err *err) {
 }
 
 struct generation *generation_new(struct config *config, const struct generation *old,
-                                  struct err *err) {
+                                  struct switches_table *switches, struct err *err) {
     struct generation *gen = calloc(1, sizeof(*gen));
     if (!gen) {
         config_free(config);
@@ -457,10 +449,9 @@ struct generation *generation_new(struct config *config, const struct generation
     gen->config = config;
     gen->number = old ? old->number + 1 : 1;
     gen->backends.shm.fd = -1;
-    gen->switches_shm.fd = -1;
     gen->tls = tls_set_load(config, err);
     if (!gen->tls || sni_init(gen, err) != 0 || backends_init(gen, old, err) != 0 ||
-        caches_init(gen, old, err) != 0 || switches_build(gen, old, err) != 0 ||
+        caches_init(gen, old, err) != 0 || switches_find(gen, switches, err) != 0 ||
         listeners_init(gen, old, err) != 0) {
         generation_free(gen, old);
         return NULL;
@@ -478,11 +469,11 @@ void generation_free(struct generation *gen, const struct generation *newer) {
     }
     free(gen->caches);
     shm_close(&gen->backends.shm);
-    shm_close(&gen->switches_shm);
     for (size_t i = 0; gen->sni && i < gen->config->vserver_count; i++) {
         sni_free(gen->sni[i]);
     }
     free(gen->sni);
+    free(gen->switches);
     free(gen->pool_first_member);
     tls_set_free(gen->tls);
     config_free(gen->config);

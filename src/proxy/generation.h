@@ -64,6 +64,8 @@ struct cache_region {
 struct shared {
     struct shm replay_shm;
     struct replay *replay; /* within it; null until a profile has single-use-tickets */
+    struct shm switches_shm;
+    struct switches_table *switches; /* within it */
     struct shm keyring_shm;
     struct keyring *keyring; /* within it */
     struct shm counters_shm;
@@ -79,9 +81,7 @@ struct generation {
     size_t listener_count;
     struct cache_region **caches; /* owned list of counted ones; by profile; null: it has none */
     size_t cache_count;
-    struct shm switches_shm;
-    struct switches *switches; /* within it; by profile */
-    size_t switch_count;
+    struct switches **switches; /* owned; by profile: its place in struct shared's table */
     struct backend_state backends;
     size_t *pool_first_member;  /* owned; by pool: its members' place in backends */
     struct config_address demo; /* where the demonstration backend listens; text borrowed from
@@ -109,9 +109,12 @@ struct resume_stores generation_stores(const struct generation *gen, const struc
 /* Builds a generation from `config`, which it takes over in every case. `old` may
  * be null; its sockets and caches are taken over where they fit, and it stays
  * whole until generation_free. Returns null with `err` set and everything as
- * before. Master only. */
+ * before; `switches` has places for profiles that are new. Master only. */
 struct generation *generation_new(struct config *config, const struct generation *old,
-                                  struct err *err);
+                                  struct switches_table *switches, struct err *err);
+
+/* Sets the tick boxes to what the file says: in older generations, too. Master only. */
+void generation_set_switches(const struct generation *gen);
 
 /* Wipes and gives back the caches that `newer` did not take over. Workers of `gen` that
  * still drain find nothing in them from then on. Master only. */

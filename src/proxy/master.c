@@ -191,11 +191,11 @@ static void child_worker(struct master *m, unsigned index, pid_t parent, int rea
     if (m->demo_fd >= 0) {
         close(m->demo_fd);
     }
-    if (shm_make_readonly(&m->shared.keyring_shm, &err) != 0) {
+    if (shm_make_readonly(&m->shared.keyring_shm, true, &err) != 0 ||
+        shm_make_readonly(&m->shared.switches_shm, false, &err) != 0) {
         log_event(LOG_ERROR, "worker", "%s", err.text);
         exit(1);
     }
-    m->shared.keyring = m->shared.keyring_shm.base;
     child_drop(m, parent);
     struct worker_start start = { .gen = m->gen,
                                   .shared = &m->shared,
@@ -339,10 +339,16 @@ static int workers_start(struct master *m, struct err *err) {
     return 0;
 }
 
-/* Lets the workers that were started accept. */
-static void workers_go(struct master *m) {
+/* Lets the workers that were started accept, or end if they have been told to. */
+static void workers_release(struct master *m) {
     go_close(&m->go_fds[0]);
     go_close(&m->go_fds[1]);
+}
+
+/* The new workers accept, and with them the tick boxes of the file are in force. */
+static void workers_go(struct master *m) {
+    generation_set_switches(m->gen);
+    workers_release(m);
 }
 
 /* Ends a process and waits for its end, which is forced when it does not come. */
@@ -506,7 +512,7 @@ static int force_build(struct master *m, struct config *config, struct force *ou
         config_free(config);
         return -1;
     }
-    out->gen = generation_new(config, m->gen, err);
+    out->gen = generation_new(config, m->gen, m->shared.switches, err);
     if (!out->gen) {
         outputs_close(&out->outputs);
         keys_drop(&out->keys);
@@ -566,7 +572,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
     if (rc != 0) {
         workers_end(m, now.gen->number, SIGTERM,
                     now.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
-        workers_go(m); /* to their end; one that takes a client meanwhile drains */
+        workers_release(m); /* to their end; one that takes a client meanwhile drains */
         force_set(m, &before);
         generation_free(now.gen, before.gen);
         outputs_close(&now.outputs);
@@ -747,7 +753,7 @@ static void reap(struct master *m) {
 static void service_end(struct master *m, bool at_once) {
     uint64_t grace_ns = m->gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS;
     m->stopping = true;
-    workers_go(m); /* to their end */
+    workers_release(m); /* to their end */
     for (size_t i = 0; i < m->gen->listener_count; i++) {
         struct listener *l = &m->gen->listeners[i];
         for (size_t s = 0; s < l->socket_count; s++) {

@@ -10,7 +10,7 @@
 
 static struct switches *switches_of(const struct generation *gen,
                                     const struct config_profile *profile) {
-    return &gen->switches[profile - gen->config->profiles];
+    return gen->switches[profile - gen->config->profiles];
 }
 
 const struct config_profile *operate_find(const struct generation *gen, const char *name,

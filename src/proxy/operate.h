@@ -1,7 +1,8 @@
 /* operate.h: what an operator does to a profile while the service runs: the two tick
  * boxes, and ending sessions. A change holds from the next handshake on in every
- * worker; no connection, session or key is lost by it. A reload sets the tick boxes to
- * what the file says; what was invalidated stays so. Master only. */
+ * worker, those that drain included; no connection, session or key is lost by it. A
+ * reload sets the tick boxes to what the file says; what was invalidated stays so.
+ * Master only. */
 #ifndef REPRISE_PROXY_OPERATE_H
 #define REPRISE_PROXY_OPERATE_H
 

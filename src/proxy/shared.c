@@ -11,12 +11,19 @@
 #include "base/log.h"
 #include "proxy/handover.h"
 
-static void init_keyring(void *base) {
+static void init_keyring(void *base, bool anew) {
+    (void)anew;
     keyring_lay_out(base, clock_wall_ms() / MS_PER_S);
 }
 
-static void init_nothing(void *base) {
+/* What was invalidated is not known any more: then all sessions are. */
+static void init_switches(void *base, bool anew) {
+    ((struct switches_table *)base)->invalid_before_ms = anew ? clock_wall_ms() : 0;
+}
+
+static void init_nothing(void *base, bool anew) {
     (void)base;
+    (void)anew;
 }
 
 struct region {
@@ -25,7 +32,7 @@ struct region {
     bool secret;
     size_t bytes;
     uint64_t layout;
-    void (*init)(void *base);
+    void (*init)(void *base, bool anew);
 };
 
 #define REGIONS_MAX 16
@@ -74,7 +81,7 @@ static int region_init(struct shm *shm, const struct region *region, struct take
     if (shm_create(shm, name, region->bytes, region->secret, err) != 0) {
         return -1;
     }
-    region->init(shm->base);
+    region->init(shm->base, takeover != NULL);
     return 0;
 }
 

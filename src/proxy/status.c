@@ -85,7 +85,7 @@ static void write_caches(const struct status *status, FILE *out, bool json) {
         if (json) {
             write_cache_json(separator, profile->name, cache, &s, out);
             separator = ",";
-        } else if (atomic_load(&gen->switches[i].session_cache) || s.inserts > 0) {
+        } else if (atomic_load(&gen->switches[i]->session_cache) || s.inserts > 0) {
             write_cache_text(profile->name, cache, &s, out);
         }
     }

@@ -204,7 +204,6 @@ static struct takeover *takeover_new(int channel) {
         return NULL;
     }
     gen->backends.shm.fd = -1;
-    gen->switches_shm.fd = -1;
     gen->config = config;
     *t =
         (struct takeover){ .channel = channel, .service = getppid(), .gen = gen, .control_fd = -1 };
@@ -306,28 +305,12 @@ bool takeover_replay(struct takeover *t, struct shm *shm) {
     return false;
 }
 
-/* What was invalidated stays so; each entry says whose it is. */
-static void switches_take(struct takeover *t) {
-    struct generation *gen = t->gen;
-    struct shm *shm = &gen->switches_shm;
-    if (map_region(t, "switches", switches_layout(), shm) != 0) {
-        tell_anew(t, "switches");
-        return;
-    }
-    gen->switches = shm->base;
-    gen->switch_count = shm->len / sizeof(struct switches);
-    for (size_t i = 0; i < gen->switch_count; i++) {
-        gen->switches[i].profile[SWITCHES_PROFILE_MAX] = '\0';
-    }
-}
-
 struct generation *takeover_generation(struct takeover *t, struct err *err) {
     struct generation *gen = t->gen;
     if (!gen) {
         err_set(err, "the running service's state was taken already");
         return NULL;
     }
-    switches_take(t);
     t->gen = NULL;
     return gen;
 }

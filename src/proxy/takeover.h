@@ -30,8 +30,8 @@ int takeover_region(struct takeover *t, const char *name, size_t bytes, uint64_t
 bool takeover_replay(struct takeover *t, struct shm *shm);
 
 /* The old service's generation, as far as one follows from it: its number, its listeners
- * with their sockets, its caches and switches; no configuration worth the name. Owned by the caller, to
- * be `old` of generation_new. Null with err set. Once. */
+ * with their sockets, and its caches; no configuration worth the name. Owned by the caller,
+ * to be `old` of generation_new. Null with err set. Once. */
 struct generation *takeover_generation(struct takeover *t, struct err *err);
 
 /* The control socket's listening descriptor, now the caller's, if that is its path; or -1. */

@@ -217,7 +217,6 @@ static int give_all(const struct upgrade *u, const struct upgrade_gift *gift, st
     if (handover_send(u->channel, &item, err) != 0 ||
         shared_hand_over(gift->shared, u->channel, err) != 0 ||
         give_caches(u, gift->gen, err) != 0 ||
-        give_region(u, "switches", &gift->gen->switches_shm, switches_layout(), err) != 0 ||
         (gift->shared->replay &&
          give_region(u, "replay", &gift->shared->replay_shm, replay_layout(), err) != 0)) {
         return -1;

@@ -1,20 +1,30 @@
 /* switches.c: see switches.h. */
 #include "store/switches.h"
 
-#include <assert.h>
 #include <string.h>
 
-#define SWITCHES_MAGIC 0x5250525357495431ull /* changes with the layout */
+#define SWITCHES_MAGIC 0x5250525357495432ull /* changes with the layout */
 
 uint64_t switches_layout(void) {
     return SWITCHES_MAGIC;
 }
 
-void switches_init(struct switches *s, const char *profile, bool session_cache,
-                   bool session_tickets) {
-    size_t len = strlen(profile);
-    assert(len <= SWITCHES_PROFILE_MAX);
-    memcpy(s->profile, profile, len + 1);
+struct switches *switches_place(struct switches_table *table, const char *profile) {
+    for (size_t i = 0; i < SWITCHES_PROFILES; i++) {
+        struct switches *s = &table->profiles[i];
+        if (s->profile[0] == '\0') {
+            atomic_store(&s->invalid_before_ms, table->invalid_before_ms);
+            strncpy(s->profile, profile, SWITCHES_PROFILE_MAX);
+            return s;
+        }
+        if (strncmp(s->profile, profile, SWITCHES_PROFILE_MAX) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+void switches_set(struct switches *s, bool session_cache, bool session_tickets) {
     atomic_store(&s->session_cache, session_cache);
     atomic_store(&s->session_tickets, session_tickets);
 }
@@ -33,14 +43,6 @@ static void name_set(struct switches_name *place, const uint8_t name[static SWIT
     atomic_store(&place->before_ms, 0);
     memcpy(place->name, name, SWITCHES_NAME_LEN);
     atomic_store(&place->before_ms, before_ms);
-}
-
-void switches_inherit(struct switches *s, const struct switches *from) {
-    atomic_store(&s->invalid_before_ms, atomic_load(&from->invalid_before_ms));
-    atomic_store(&s->names_used, atomic_load(&from->names_used));
-    for (unsigned i = 0; i < SWITCHES_NAMES; i++) {
-        name_set(&s->names[i], from->names[i].name, atomic_load(&from->names[i].before_ms));
-    }
 }
 
 /* A clock that was set back takes nothing back. */

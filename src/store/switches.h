@@ -2,9 +2,11 @@
  * memory: the two tick boxes, and which sessions no longer count.
  *
  * Written by the master, read by the workers on every handshake; each word is
- * atomic, and a change holds from the next handshake on. A session is invalidated
- * by the time of the full handshake that its chain began with, so that none that was
- * renewed meanwhile escapes.
+ * atomic, and a change holds from the next handshake on. One table serves all
+ * configurations, so that a change reaches workers that drain as well, and a profile that
+ * leaves and comes back finds its place as it was. A session is invalidated by the time of
+ * the full handshake that its chain began with, so that none that was renewed meanwhile
+ * escapes.
  */
 #ifndef REPRISE_STORE_SWITCHES_H
 #define REPRISE_STORE_SWITCHES_H
@@ -14,6 +16,8 @@
 #include <stdint.h>
 
 #define SWITCHES_PROFILE_MAX 64
+/* Profiles by name, from the service's start on; memory is taken for those that there are. */
+#define SWITCHES_PROFILES 16384
 #define SWITCHES_NAME_LEN 16 /* of a server name's hash */
 /* Server names of one profile that can be invalidated by themselves at one time. */
 #define SWITCHES_NAMES 64
@@ -34,15 +38,20 @@ struct switches {
     struct switches_name names[SWITCHES_NAMES];
 };
 
+struct switches_table {
+    uint64_t invalid_before_ms; /* of profiles that have no place yet */
+    struct switches profiles[SWITCHES_PROFILES];
+};
+
 /* Changes with the meaning of these bytes. */
 uint64_t switches_layout(void);
 
-/* Fills zeroed memory. `profile` has at most SWITCHES_PROFILE_MAX bytes. Master. */
-void switches_init(struct switches *s, const char *profile, bool session_cache,
-                   bool session_tickets);
+/* The place of the profile of that name, of at most SWITCHES_PROFILE_MAX bytes; one that is
+ * new has both boxes off. Null when there is no room. Master. */
+struct switches *switches_place(struct switches_table *table, const char *profile);
 
-/* Takes over what `from` has invalidated. Master. */
-void switches_inherit(struct switches *s, const struct switches *from);
+/* Puts the tick boxes. Master. */
+void switches_set(struct switches *s, bool session_cache, bool session_tickets);
 
 /* No session made up to now_ms resumes any more. Master. */
 void switches_invalidate_all(struct switches *s, uint64_t now_ms);

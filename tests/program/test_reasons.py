@@ -22,7 +22,7 @@ from lab.clients import change_ticket, s_client, s_client_reused
 from lab.deadline import wait_until
 from lab.memory import region
 from lab.pyclient import TlsClient, make_context
-from lab.terminator import list_files
+from lab.terminator import Terminator, list_files, worker_of
 from lab.tlswire import APPLICATION_DATA, PRE_SHARED_KEY
 from lab.visitors import Visitor
 
@@ -291,6 +291,55 @@ def test_invalidated(version, tickets, serve, visitor):
     assert refused(service, guest)["reason"] == "invalidated", "also after a reload"
     guest.visit(offer=False)
     assert guest.visit()
+
+
+def test_invalidated_while_out_of_the_configuration(terminator, backends, certs, visitor):
+    """A profile that leaves the configuration and comes back has forgotten nothing."""
+    web = conf.profile(certs.ecdsa, tickets=True, server_names=[WWW], default=False)
+    other = conf.profile(certs.ecdsa, name="other", server_names=["other.example.com"])
+    service = terminator(conf.service([web, other], conf.pool(backends(Backend(http)))))
+    guest = visitor(service, "1.3")
+    guest.visit()
+    assert service.ctl("profile", "web", "invalidate", "all").returncode == 0
+    for profiles in ([other], [web, other]):
+        service.config["client-ssl-profiles"] = profiles
+        service.config["virtual-servers"][0]["profiles"] = [one["name"] for one in profiles]
+        done = service.reload(service.config)
+        assert done.returncode == 0, done.stderr
+    assert refused(service, guest)["reason"] == "invalidated"
+
+
+@pytest.mark.parametrize("change", [Terminator.reload, Terminator.upgrade])
+@pytest.mark.parametrize(
+    "words, reason",
+    [(["invalidate", "all"], "invalidated"), (["session-tickets", "off"], "tickets-off")],
+)
+def test_a_change_reaches_workers_that_drain(words, reason, change, serve):
+    """The hello comes to an old worker, after what was said to the new ones."""
+    service = serve(tickets=True)
+    with raw.Client(service.address()) as first:
+        first.handshake13()
+        first.send_record(raw.APPLICATION_DATA, b"GET / HTTP/1.0\r\n\r\n")
+        first.read_data(1)
+        session = first.session
+    with raw.Client(service.address()) as late:
+        worker_of(service, late)
+        assert change(service).returncode == 0
+        assert service.ctl("profile", "web", *words).returncode == 0
+        late.handshake13(raw.offer(raw.hello13(), session), session)
+        assert not late.resumed
+    assert service.wait_event("connection", offered="psk")["reason"] == reason
+
+
+def test_workers_can_not_change_the_switches(serve):
+    service = serve()
+    ways = [
+        line.split()[1]
+        for pid in [service.pid, *service.processes()]
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines()
+        if "reprise-switches" in line
+    ]
+    assert ways[0] == "rw-s" and "r--s" in ways[1:]
 
 
 def test_one_session_is_invalidated_by_its_id(serve, visitor):

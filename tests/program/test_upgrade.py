@@ -428,6 +428,7 @@ while True:
         ("keyring", "keyring", []),
         ("cache", "cache", ["tickets"]),
         ("counters", "counters", ["cache", "tickets"]),
+        ("switches", "switches", []),
         ("", None, ["cache", "tickets"]),
     ],
 )

@@ -127,7 +127,7 @@ static void a_secret_region_is_locked_and_left_out_of_dumps(void **state) {
     assert_int_equal(mapping_has_flag(last, " lo"), MLOCK_WORKS);
     assert_true(mapping_has_flag(last, " dd"));
     /* A mapping made anew needs both anew. */
-    assert_int_equal(shm_make_readonly(&shm, &err), 0);
+    assert_int_equal(shm_make_readonly(&shm, true, &err), 0);
     assert_int_equal(mapping_has_flag(shm.base, " lo"), MLOCK_WORKS);
     assert_true(mapping_has_flag(shm.base, " dd"));
     shm_close(&shm);
@@ -142,7 +142,7 @@ static void a_read_only_region_takes_no_store(void **state) {
     writer[10] = 1;
     pid_t pid = child_fork();
     if (pid == 0) {
-        if (shm_make_readonly(&shm, &err) != 0 || shm.fd != -1) {
+        if (shm_make_readonly(&shm, true, &err) != 0 || shm.fd != -1) {
             _exit(2);
         }
         volatile uint8_t *reader = shm.base;
@@ -163,7 +163,7 @@ static void a_read_only_region_stays_so(void **state) {
     struct shm shm;
     struct err err = { 0 };
     assert_int_equal(shm_create(&shm, "keys", 4096, true, &err), 0);
-    assert_int_equal(shm_make_readonly(&shm, &err), 0);
+    assert_int_equal(shm_make_readonly(&shm, true, &err), 0);
     assert_int_equal(mprotect(shm.base, shm.len, PROT_READ | PROT_WRITE), -1);
     assert_int_equal(mprotect(shm.base, shm.len, PROT_READ), 0);
     shm_close(&shm);
@@ -180,7 +180,7 @@ static void a_read_only_region_follows_its_writer(void **state) {
     pid_t pid = child_fork();
     if (pid == 0) {
         char byte;
-        if (shm_make_readonly(&shm, &err) != 0 || read(turn[0], &byte, 1) != 1) {
+        if (shm_make_readonly(&shm, true, &err) != 0 || read(turn[0], &byte, 1) != 1) {
             _exit(2);
         }
         const volatile uint8_t *reader = shm.base;

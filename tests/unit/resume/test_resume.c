@@ -56,7 +56,7 @@ static void bench_start(enum resume_by kind) {
     bench.all[1] = bench.other;
     bench.replay = shared_alloc(replay_layout_bytes(REPLAY_TICKETS_MIN));
     replay_init(bench.replay, REPLAY_TICKETS_MIN, NOW_MS);
-    switches_init(&bench.switches, "web", true, true);
+    switches_set(&bench.switches, true, true);
     bench.stores = (struct resume_stores){ .own = bench.cache,
                                            .tickets = true,
                                            .replay = bench.replay,

@@ -1,6 +1,8 @@
 /* test_switches.c: store/switches.c. */
 #include "store/switches.h"
 
+#include <stdlib.h>
+
 #include "unit.h"
 
 #define NOW_MS 1700000000000u
@@ -27,13 +29,12 @@ static bool invalidate(uint32_t number, uint64_t now_ms) {
 static int start(void **state) {
     (void)state;
     memset(&s, 0, sizeof(s));
-    switches_init(&s, "web", true, false);
     return 0;
 }
 
 static void boxes_stand_as_they_were_put(void **state) {
     (void)state;
-    assert_string_equal(s.profile, "web");
+    switches_set(&s, true, false);
     assert_true(s.session_cache);
     assert_false(s.session_tickets);
     assert_true(before_ms(1) == 0);
@@ -94,18 +95,36 @@ static void an_old_name_makes_place(void **state) {
     assert_true(before_ms(1001) == NOW_MS + SWITCHES_KEEP_MS + 1);
 }
 
-static void a_reload_keeps_what_was_ended(void **state) {
+static void a_place_is_kept_by_its_name(void **state) {
     (void)state;
-    assert_true(invalidate(1, NOW_MS + 9));
-    switches_invalidate_all(&s, NOW_MS);
-    struct switches old = s;
-    memset(&s, 0, sizeof(s));
-    switches_init(&s, "web", false, true);
-    switches_inherit(&s, &old);
-    assert_false(s.session_cache);
-    assert_true(s.session_tickets);
-    assert_true(before_ms(1) == NOW_MS + 9);
-    assert_true(before_ms(2) == NOW_MS);
+    struct switches_table *table = calloc(1, sizeof(*table));
+    assert_non_null(table);
+    table->invalid_before_ms = NOW_MS;
+    struct switches *web = switches_place(table, "web");
+    assert_string_equal(web->profile, "web");
+    assert_true(web->invalid_before_ms == NOW_MS);
+    assert_false(web->session_cache || web->session_tickets);
+    switches_invalidate_all(web, NOW_MS + 1);
+    assert_ptr_not_equal(switches_place(table, "we"), web);
+    assert_ptr_equal(switches_place(table, "web"), web);
+    assert_true(web->invalid_before_ms == NOW_MS + 1);
+    free(table);
+}
+
+/* Of the longest names, too, and of another program's that do not end. */
+static void a_full_table_takes_no_more(void **state) {
+    (void)state;
+    char name[SWITCHES_PROFILE_MAX + 1];
+    struct switches_table *table = calloc(1, sizeof(*table));
+    assert_non_null(table);
+    memset(table->profiles[0].profile, 'x', sizeof(table->profiles[0].profile));
+    for (unsigned i = 1; i < SWITCHES_PROFILES; i++) {
+        snprintf(table->profiles[i].profile, sizeof(name), "%064u", i);
+    }
+    snprintf(name, sizeof(name), "%064u", SWITCHES_PROFILES - 1);
+    assert_ptr_equal(switches_place(table, name), &table->profiles[SWITCHES_PROFILES - 1]);
+    assert_null(switches_place(table, "web"));
+    free(table);
 }
 
 int main(void) {
@@ -116,7 +135,8 @@ int main(void) {
         cmocka_unit_test_setup(a_clock_set_back_takes_nothing_back, start),
         cmocka_unit_test_setup(too_many_names_end_all, start),
         cmocka_unit_test_setup(an_old_name_makes_place, start),
-        cmocka_unit_test_setup(a_reload_keeps_what_was_ended, start),
+        cmocka_unit_test(a_place_is_kept_by_its_name),
+        cmocka_unit_test(a_full_table_takes_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
