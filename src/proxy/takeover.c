@@ -282,6 +282,15 @@ int takeover_region(struct takeover *t, const char *name, size_t bytes, uint64_t
     return fd;
 }
 
+static bool has_region(const struct takeover *t, const char *name) {
+    for (size_t i = 0; i < t->region_count; i++) {
+        if (strcmp(t->regions[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Maps a region whatever its size. Returns 0, or -1 when there is none of that layout. */
 static int map_region(struct takeover *t, const char *name, uint64_t layout, struct shm *shm) {
     struct region *r = find_region(t, name, layout);
@@ -294,14 +303,16 @@ static int map_region(struct takeover *t, const char *name, uint64_t layout, str
 }
 
 bool takeover_replay(struct takeover *t, struct shm *shm) {
-    if (map_region(t, "replay", replay_layout(), shm) != 0) {
-        return false; /* there may have been none */
+    if (!has_region(t, "replay")) {
+        return false;
     }
-    if (replay_is_sound(shm->base, shm->len)) {
-        return true;
+    if (map_region(t, "replay", replay_layout(), shm) == 0) {
+        if (replay_is_sound(shm->base, shm->len)) {
+            return true;
+        }
+        shm_close(shm);
     }
     tell_anew(t, "replay");
-    shm_close(shm);
     return false;
 }
 

@@ -429,12 +429,13 @@ while True:
         ("cache", "cache", ["tickets"]),
         ("counters", "counters", ["cache", "tickets"]),
         ("switches", "switches", []),
+        ("replay", "replay", ["cache"]),
         ("", None, ["cache", "tickets"]),
     ],
 )
 def test_another_layout(region, anew, resumes, house, visitor, program):
     """What the new program can't read it makes anew, says so, and serves."""
-    service = house(tickets=True)
+    service = house(tickets=True, single_use_tickets=region == "replay")
     guest, other = visitor(service, "1.2"), visitor(service, "1.2")
     other.context.options |= ssl.OP_NO_TICKET
     guests = {"tickets": guest, "cache": other}
