@@ -1,5 +1,6 @@
-/* dtls.c: see dtls.h. Messages that came already, or that skip one, are told by their sequence
- * numbers; fragments are joined in their order. */
+/* dtls.c: see dtls.h. Messages that came already are told by their sequence numbers; fragments are
+ * joined in their order. What is missing between a hello and its side's ChangeCipherSpec shows in
+ * the numbers of the records (RFC 6347 4.1), which are never used twice in an epoch. */
 #include "capture/dtls.h"
 
 #include <stdlib.h>
@@ -10,11 +11,13 @@
 #define DTLS_RECORD_HEADER 13
 #define DTLS_MESSAGE_HEADER 12
 #define DTLS_DATAGRAM_MESSAGES 64
+#define DTLS_RECORDS_MAX 64 /* bits of struct dtls_side */
 
 struct reading {
     struct live *live;
     struct issued *issued;
     uint8_t direction;
+    uint64_t record; /* its number */
     struct place place;
 };
 
@@ -67,7 +70,56 @@ static size_t strip_cookie(struct bytes body, uint8_t *out) {
     return w.failed ? 0 : (size_t)(w.at - out);
 }
 
+/* --- records that are missing --- */
+
+static void records_begin(const struct reading *reading) {
+    struct dtls_side *side = &reading->live->dtls[reading->direction];
+    side->has_hello = true;
+    side->hello = reading->record;
+    side->seen = 1;
+}
+
+static void records_note(const struct reading *reading) {
+    struct dtls_side *side = &reading->live->dtls[reading->direction];
+    uint64_t at = reading->record - side->hello;
+    if (side->has_hello && at < DTLS_RECORDS_MAX) {
+        side->seen |= UINT64_C(1) << at;
+    }
+}
+
+/* True when each record from the hello to this one was captured, and captured whole. */
+static bool records_are_whole(const struct reading *reading) {
+    const struct dtls_side *side = &reading->live->dtls[reading->direction];
+    uint64_t count = reading->record - side->hello;
+    uint64_t all = (UINT64_C(1) << count % DTLS_RECORDS_MAX) - 1;
+    return side->has_hello && count < DTLS_RECORDS_MAX && (side->seen & all) == all;
+}
+
+/* --- handshake messages --- */
+
+/* A client that begins anew on the same ports, with message 0 and another random: the first
+ * association is over. */
+static void note_client_hello(const struct reading *reading, struct bytes body, uint16_t sequence) {
+    struct live *live = reading->live;
+    struct dtls_side *side = &live->dtls[reading->direction];
+    struct cursor c = cursor_of(body);
+    (void)cursor_u16(&c);
+    struct bytes random = cursor_take(&c, WIRE_RANDOM_LEN);
+    if (c.failed) {
+        return;
+    }
+    bool over = live->stream.sides[0].ccs + live->stream.sides[1].ccs > 0;
+    if (over && sequence == 0 && memcmp(random.data, side->random, random.len) != 0) {
+        memset(live->dtls, 0, sizeof(live->dtls));
+        (void)stream_add_handshake(&live->stream);
+    }
+    memcpy(side->random, random.data, random.len);
+}
+
 static void message_deliver(const struct reading *reading, uint8_t type, struct bytes body) {
+    if (type == HANDSHAKE_CLIENT_HELLO || type == HANDSHAKE_SERVER_HELLO) {
+        records_begin(reading);
+    }
     struct message message = {
         .direction = reading->direction,
         .type = type,
@@ -81,7 +133,6 @@ static void message_deliver(const struct reading *reading, uint8_t type, struct 
         stripped = malloc(body.len);
         message.body = (struct bytes){ stripped, stripped ? strip_cookie(body, stripped) : 0 };
     }
-    handshake_began(&reading->live->stream, reading->issued, &message);
     handshake_message(&reading->live->stream, reading->issued, &message);
     free(stripped);
 }
@@ -110,17 +161,35 @@ static bool fragment_keep(struct side *side, uint32_t offset, struct bytes fragm
     return side->message_kept == len;
 }
 
+static void message_began(const struct reading *reading, uint8_t type, uint32_t len) {
+    const struct message message = {
+        .direction = reading->direction,
+        .type = type,
+        .len = len,
+        .place = reading->place,
+    };
+    handshake_began(&reading->live->stream, reading->issued, &message);
+}
+
 static void read_message(const struct reading *reading, struct cursor *c) {
     struct side *side = &reading->live->stream.sides[reading->direction];
-    uint16_t *next = &reading->live->dtls_next[reading->direction];
+    uint16_t *next = &reading->live->dtls[reading->direction].next;
     uint8_t type = cursor_u8(c);
     uint32_t len = cursor_u24(c);
     uint16_t sequence = cursor_u16(c);
     uint32_t offset = cursor_u24(c);
     struct bytes fragment = cursor_vec24(c);
-    if (c->failed || sequence < *next) {
+    if (c->failed) {
+        handshake_lost(&reading->live->stream, reading->direction);
         return;
     }
+    if (type == HANDSHAKE_CLIENT_HELLO && offset == 0) {
+        note_client_hello(reading, fragment, sequence);
+    }
+    if (sequence < *next) {
+        return;
+    }
+    message_began(reading, type, len); /* a fragment says that much */
     if (offset == 0 && fragment.len == len) {
         *next = (uint16_t)(sequence + 1);
         message_deliver(reading, type, fragment);
@@ -155,10 +224,16 @@ static void read_record(const struct reading *reading, uint8_t type, uint16_t ep
     struct side *side = &stream->sides[reading->direction];
     stream->is_tls = true;
     side->records++;
+    if (epoch == 0) {
+        records_note(reading);
+    }
     if (type == RECORD_CHANGE_CIPHER_SPEC) {
         event.kind = EVENT_CCS;
         (void)stream_add_event(stream, &event);
         side->ccs += side->ccs == 0;
+        if (!records_are_whole(reading)) {
+            handshake_lost(stream, reading->direction);
+        }
         handshake_ccs(stream, reading->direction, &reading->place);
     } else if (epoch > 0) {
         event.kind = type == RECORD_HANDSHAKE ? EVENT_ENCRYPTED_HANDSHAKE : EVENT_DATA;
@@ -177,7 +252,7 @@ static void read_record(const struct reading *reading, uint8_t type, uint16_t ep
 
 void dtls_data(struct live *live, struct issued *issued, uint8_t direction, struct bytes datagram,
                const struct place *place) {
-    const struct reading reading = {
+    struct reading reading = {
         .live = live,
         .issued = issued,
         .direction = direction,
@@ -192,7 +267,8 @@ void dtls_data(struct live *live, struct issued *issued, uint8_t direction, stru
         uint8_t type = cursor_u8(&c);
         uint16_t version = cursor_u16(&c);
         uint16_t epoch = cursor_u16(&c);
-        (void)cursor_take(&c, 6);
+        reading.record = (uint64_t)cursor_u16(&c) << 32;
+        reading.record |= cursor_u32(&c);
         struct bytes body = cursor_vec16(&c);
         if (c.failed || !version_is_dtls(version)) {
             return;

@@ -12,12 +12,21 @@
 
 #include "capture/stream.h"
 
+/* A direction of DTLS, until its ChangeCipherSpec. */
+struct dtls_side {
+    uint16_t next;                   /* the handshake message that is waited for */
+    bool has_hello;                  /* */
+    uint64_t hello;                  /* the record with the hello's end */
+    uint64_t seen;                   /* a bit for each record from there on */
+    uint8_t random[WIRE_RANDOM_LEN]; /* of the client's hello */
+};
+
 /* What a connection needs while its bytes are read. */
 struct live {
     struct stream stream;
     struct reassembly directions[2];
     bool closed;
-    uint16_t dtls_next[2]; /* the handshake message that is waited for */
+    struct dtls_side dtls[2];
 };
 
 struct flow {

@@ -286,6 +286,7 @@ static void on_udp(struct inspect *inspect, const struct packet *packet) {
         flow->live->stream.last = inspect->now;
         flow->live->stream.packets++;
         flow->live->stream.bytes[direction] += packet->payload_len;
+        flow->live->stream.lost[direction] += packet->payload_len - packet->payload.len;
         dtls_data(flow->live, inspect->issued, direction, packet->payload, &inspect->now);
     }
 }

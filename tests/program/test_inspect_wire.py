@@ -1,0 +1,198 @@
+"""`reprise inspect` on messages that this file writes byte by byte: what real libraries seldom
+send, and what a capture does not show. Nothing may be guessed from it."""
+
+import gzip
+import json
+import os
+import struct
+import subprocess
+import time
+
+from lab.pcap import ACK, FIN, PSH, SYN, Capture, Packet, ethernet, ip_packet
+from lab.terminator import binary
+from test_inspect import inspect, streams
+
+TICKET = bytes(range(16)) + bytes(160)
+CCS, FINISHED = b"\x14\x03\x03\0\1\1", b"\x16\x03\x03\0\x28" + b"\xf3" * 40
+
+
+def sized(width, data):
+    return len(data).to_bytes(width, "big") + data
+
+
+def message(kind, body):
+    return bytes([kind]) + sized(3, body)
+
+
+def record(*messages, kind=22):
+    return bytes([kind]) + b"\3\3" + sized(2, b"".join(messages))
+
+
+def extension(kind, data=b""):
+    return kind.to_bytes(2, "big") + sized(2, data)
+
+
+def client_body(*extensions, session_id=b"", version=b"\3\3", cookie=b"", random=bytes(32)):
+    return (version + random + sized(1, session_id) + cookie + sized(2, b"\xc0\x2f") + b"\1\0"
+            + sized(2, b"".join(extensions)))
+
+
+def server_body(*extensions, session_id=b"", version=b"\3\3"):
+    return (version + bytes([7] * 32) + sized(1, session_id) + b"\xc0\x2f\0"
+            + sized(2, b"".join(extensions)))
+
+
+CERTIFICATE = message(11, sized(3, sized(3, bytes(600))))
+KEY_EXCHANGE, DONE, CLIENT_KEY = message(12, bytes(200)), message(14, b""), message(16, bytes(66))
+OFFER = message(1, client_body(extension(35, TICKET)))
+EMPTY_OFFER = message(1, client_body(extension(35)))
+ANSWER = message(2, server_body(extension(35)))
+CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 443)
+
+
+class Flow:
+    """A TCP connection, packet by packet."""
+
+    def __init__(self, client=CLIENT, server=SERVER, start_s=0):
+        self.ends, self.seq = {"c": client, "s": server}, {"c": 1000, "s": 9000}
+        self.time_ns = (1_700_000_000 + start_s) * 10**9
+        self.packets = []
+        self.send("c", SYN).send("s", SYN | ACK).send("c", ACK)
+
+    def send(self, who, flags, data=b"", drop=False):
+        other = "s" if who == "c" else "c"
+        self.time_ns += 100_000
+        if not drop:
+            ack = self.seq[other] if flags & ACK else 0
+            self.packets.append(Packet(self.ends[who], self.ends[other], self.seq[who], ack, flags,
+                                       data, self.time_ns))
+        self.seq[who] += len(data) + (1 if flags & (SYN | FIN) else 0)
+        return self
+
+    def data(self, who, *parts, drop=False):
+        return self.send(who, PSH | ACK, b"".join(parts), drop)
+
+    def close(self):
+        return self.send("c", FIN | ACK).send("s", FIN | ACK).send("c", ACK)
+
+
+def full(flow, ticket=TICKET):
+    flow.data("c", record(EMPTY_OFFER)).data("s", record(ANSWER, CERTIFICATE, KEY_EXCHANGE, DONE))
+    issued = record(message(4, struct.pack("!I", 300) + sized(2, ticket)))
+    return flow.data("c", record(CLIENT_KEY), CCS, FINISHED).data("s", issued, CCS, FINISHED)
+
+
+def abbreviated(flow):
+    flow.data("c", record(OFFER)).data("s", record(ANSWER), CCS, FINISHED)
+    return flow.data("c", CCS, FINISHED)
+
+
+def save(folder, *packets, cuts=(), form="pcap"):
+    """Writes a capture; `cuts` is {frame: bytes of it that are captured}."""
+    capture = Capture()
+    for part in packets:
+        capture.add(part)
+    for frame, length in dict(cuts).items():
+        time_ns, data, wire = capture.frames[frame - 1]
+        capture.frames[frame - 1] = (time_ns, data[:length], wire)
+    return capture.write(folder / f"made.{form}", form)
+
+
+def only_stream(path):
+    return streams(path)[0]
+
+
+# --- DTLS ---
+
+
+class Datagrams:
+    """Of DTLS; a record number is used once in each direction."""
+
+    def __init__(self):
+        self.capture, self.time_ns = Capture(), 1_700_000_000 * 10**9
+
+    def send(self, who, *records, drop=False):
+        src, dst = (CLIENT, SERVER) if who == "c" else (SERVER, CLIENT)
+        data = b"".join(records)
+        header = struct.pack("!HHHH", src[1], dst[1], 8 + len(data), 0)
+        self.time_ns += 100_000
+        if not drop:
+            frame = ethernet(ip_packet(src[0], dst[0], 17, header + data))
+            self.capture.add_frame(frame, self.time_ns)
+        return self
+
+
+def dtls_record(number, body, kind=22, epoch=0):
+    return bytes([kind]) + b"\xfe\xfd" + epoch.to_bytes(2, "big") + number.to_bytes(6, "big") + sized(2, body)
+
+
+def dtls_message(kind, sequence, body, start=0, end=None):
+    part = body[start:end]
+    return (bytes([kind]) + len(body).to_bytes(3, "big") + sequence.to_bytes(2, "big")
+            + start.to_bytes(3, "big") + sized(3, part))
+
+
+def dtls_ccs(number):
+    return dtls_record(number, b"\1", 20)
+
+
+DTLS_FINISHED = dtls_record(0, b"f" * 48, epoch=1)
+DTLS_ANSWER = dtls_record(0, dtls_message(2, 0, server_body(extension(35), version=b"\xfe\xfd")))
+
+
+def dtls_offer(ticket=TICKET, random=bytes(32)):
+    body = client_body(extension(35, ticket), version=b"\xfe\xfd", cookie=b"\0", random=random)
+    return dtls_record(0, dtls_message(1, 0, body))
+
+
+def dtls_refusal(lost):
+    """A ticket that is refused; the datagrams of the numbers in `lost` are not captured."""
+    made = Datagrams().send("c", dtls_offer()).send("s", DTLS_ANSWER)
+    flight = [
+        ("s", dtls_record(1, dtls_message(11, 1, CERTIFICATE[4:]))),
+        ("s", dtls_record(2, dtls_message(12, 2, bytes(200))), dtls_record(3, dtls_message(14, 3, b""))),
+        ("c", dtls_record(1, dtls_message(16, 1, bytes(66)))),
+    ]
+    for number, (who, *records) in enumerate(flight):
+        made.send(who, *records, drop=number in lost)
+    made.send("c", dtls_ccs(2), DTLS_FINISHED)
+    return made.send("s", dtls_ccs(4), DTLS_FINISHED)
+
+
+def test_dtls_with_datagrams_missing_is_not_guessed(tmp_path):
+    assert only_stream(dtls_refusal({}).capture.write(tmp_path / "a"))["verdict"] == "refused-ticket"
+    got = only_stream(dtls_refusal({0, 1, 2}).capture.write(tmp_path / "b"))
+    assert (got["verdict"], got["missing"]) == ("cannot-tell", ["after-server-hello"])
+    assert only_stream(dtls_refusal({1, 2}).capture.write(tmp_path / "c"))["verdict"] == "refused-ticket"
+
+
+def test_dtls_with_cut_datagrams_is_not_guessed(tmp_path):
+    made = Datagrams().send("c", dtls_offer(bytes(40)))
+    made.send("s", DTLS_ANSWER, dtls_record(1, dtls_message(11, 1, CERTIFICATE[4:])))
+    made.send("s", dtls_ccs(2), DTLS_FINISHED).send("c", dtls_ccs(2), DTLS_FINISHED)
+    made.capture.cut(200)
+    got = only_stream(made.capture.write(tmp_path / "cut"))
+    assert got["verdict"] == "cannot-tell" and got["bytes_lost"] > 400
+
+
+def test_a_fragment_shows_the_message_that_it_is_of(tmp_path):
+    made = Datagrams().send("c", dtls_offer()).send("s", DTLS_ANSWER)
+    made.send("s", dtls_record(1, dtls_message(11, 1, CERTIFICATE[4:], 0, 100)))
+    made.send("s", dtls_ccs(2), DTLS_FINISHED)
+    assert only_stream(made.capture.write(tmp_path / "part"))["verdict"] == "refused-ticket"
+
+
+def test_dtls_resumes_with_its_datagrams_in_another_order(tmp_path):
+    made = Datagrams().send("c", dtls_offer()).send("s", DTLS_ANSWER)
+    made.send("s", dtls_record(2, dtls_message(4, 2, bytes(6))))
+    made.send("s", dtls_record(1, dtls_message(22, 1, bytes(4))))
+    made.send("s", dtls_ccs(3), DTLS_FINISHED).send("c", dtls_ccs(1), DTLS_FINISHED)
+    assert only_stream(made.capture.write(tmp_path / "order"))["verdict"] == "resumed-by-ticket"
+
+
+def test_a_second_dtls_association_on_the_same_ports(tmp_path):
+    made = dtls_refusal({})
+    made.send("c", dtls_offer(random=bytes([9] * 32)))
+    made.send("s", DTLS_ANSWER, dtls_ccs(1), DTLS_FINISHED).send("c", dtls_ccs(1), DTLS_FINISHED)
+    got = only_stream(made.capture.write(tmp_path / "two"))
+    assert [h["verdict"] for h in got["handshakes"]] == ["refused-ticket", "resumed-by-ticket"]
