@@ -212,9 +212,11 @@ struct side {
     uint32_t message_kept; /* of it, in `message` */
     uint32_t message_cap;
     uint8_t *message; /* owned */
-    /* with a key log: the record that is being put together */
+    uint8_t alert[2];
+    /* with a key log, or of SSL 2.0: the record that is being put together */
     uint8_t *record; /* owned */
     uint32_t record_have;
+    uint32_t record_cap;
 };
 
 enum stream_transport { STREAM_TCP, STREAM_DTLS, STREAM_QUIC };

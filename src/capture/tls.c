@@ -230,6 +230,13 @@ static void on_encrypted_handshake(const struct step *step) {
     }
 }
 
+static void record_drop(struct side *side) {
+    free(side->record);
+    side->record = NULL;
+    side->record_have = 0;
+    side->record_cap = 0;
+}
+
 /* A record that can't be read in clear has ended. */
 static void on_encrypted(const struct step *step) {
     struct side *side = step->side;
@@ -279,27 +286,34 @@ static void record_end(const struct step *step) {
         } else {
             on_encrypted(step);
         }
-        side->record_have = 0;
+        record_drop(side);
         return;
     }
     if (type == RECORD_HEARTBEAT) {
         add_event(step, EVENT_HEARTBEAT, side->record_len);
     } else if (type == RECORD_ALERT) {
-        on_alert(step, (struct bytes){ side->record, side->record_have }, false);
-        side->record_have = 0;
+        on_alert(step, (struct bytes){ side->alert, sizeof(side->alert) }, false);
     }
 }
 
-/* Keeps what comes of a record that is to be decrypted, or of an alert. */
+/* Keeps what comes of a record that is to be decrypted, or of SSL 2.0. What a header announces
+ * takes no memory before it comes. */
 static void record_keep(struct side *side, struct bytes data) {
-    if (!side->record) {
-        side->record = calloc(1, RECORD_MAX + WIRE_RECORD_HEADER);
-        side->record_have = 0;
+    uint32_t want = side->record_have + (uint32_t)data.len;
+    if (data.len == 0 || want > RECORD_MAX) {
+        return;
     }
-    if (side->record && data.len > 0 && side->record_have + data.len <= RECORD_MAX) {
-        memcpy(side->record + side->record_have, data.data, data.len);
-        side->record_have += (uint32_t)data.len;
+    if (want > side->record_cap) {
+        uint32_t cap = want > 2 * side->record_cap ? want : 2 * side->record_cap;
+        uint8_t *grown = realloc(side->record, cap);
+        if (!grown) {
+            return;
+        }
+        side->record = grown;
+        side->record_cap = cap;
     }
+    memcpy(side->record + side->record_have, data.data, data.len);
+    side->record_have = want;
 }
 
 /* A hello in clear where encrypted messages are expected: the second one after a
@@ -345,8 +359,8 @@ static void record_bytes(const struct step *step, struct bytes data) {
         }
         return;
     }
-    if (side->record_type == RECORD_ALERT) {
-        record_keep(side, data);
+    if (side->record_type == RECORD_ALERT) { /* of two bytes: see record_begin */
+        memcpy(side->alert + sizeof(side->alert) - side->record_left, data.data, data.len);
     } else if (side->record_type == RECORD_HANDSHAKE && !message_bytes(step, data, false)) {
         /* No message begins here: its ChangeCipherSpec was lost, or it is no TLS. */
         side->record_encrypted = true;
@@ -632,7 +646,7 @@ static void ssl2_data(const struct step *step, struct cursor *c) {
     };
     step->stream->is_tls = true;
     handshake_ssl2(step->stream, step->reader->issued, &message);
-    side->record_have = 0;
+    record_drop(side);
     enter_records(step, false);
     if (message.type == SSL2_SERVER_HELLO) { /* what follows is SSL 2.0's, and not read */
         side->state = SIDE_IGNORE;

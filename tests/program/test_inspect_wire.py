@@ -8,6 +8,8 @@ import struct
 import subprocess
 import time
 
+import pytest
+
 from lab.pcap import ACK, FIN, PSH, SYN, Capture, Packet, ethernet, ip_packet
 from lab.terminator import binary
 from test_inspect import inspect, streams
@@ -196,3 +198,29 @@ def test_a_second_dtls_association_on_the_same_ports(tmp_path):
     made.send("s", DTLS_ANSWER, dtls_ccs(1), DTLS_FINISHED).send("c", dtls_ccs(1), DTLS_FINISHED)
     got = only_stream(made.capture.write(tmp_path / "two"))
     assert [h["verdict"] for h in got["handshakes"]] == ["refused-ticket", "resumed-by-ticket"]
+
+
+# --- memory ---
+
+
+def memory_of(path):
+    """The program's largest resident memory in bytes, while it reads the capture."""
+    process = subprocess.Popen([binary(), "inspect", "--summary", path], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.skipif("REPRISE_SANITIZED" in os.environ, reason="a sanitizer takes memory itself")
+def test_records_take_no_memory_before_they_come(tmp_path):
+    """8,000 connections with an alert, or the beginning of a long SSL 2.0 hello, each way."""
+    starts = [record(b"\1\0", kind=21), b"\xbf\xff\1\0\2\x3f\xc0\0\0\0\x10"]
+    packets = [
+        Packet(*ends, 1000, 1, PSH | ACK, data, 1_700_000_000 * 10**9)
+        for port in range(4000)
+        for data in starts
+        for client in [(f"10.0.1.{starts.index(data)}", 1 + port)]
+        for ends in ((client, SERVER), (SERVER, client))
+    ]
+    assert memory_of(save(tmp_path, packets)) < 64 << 20
