@@ -26,6 +26,7 @@ struct live {
     struct stream stream;
     struct reassembly directions[2];
     bool closed;
+    uint64_t touched_ns; /* by the engine's clock */
     struct dtls_side dtls[2];
 };
 

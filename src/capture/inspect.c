@@ -17,6 +17,8 @@ struct inspect {
     struct defrag *defrag; /* owned */
     struct tls_reader reader;
     struct place now;
+    bool clock_runs;   /* a time was seen */
+    uint64_t clock_ns; /* the sum of the packets' steps: see struct inspect_options */
 };
 
 /* What a packet is worked on with. */
@@ -99,14 +101,24 @@ static void flow_finish(struct inspect *inspect, struct flow *flow) {
     flow_rest(&inspect->flows, flow);
 }
 
-static uint64_t idle_ns(const struct inspect *inspect, const struct flow *flow) {
-    uint64_t last = flow->live->stream.last.time_ns;
-    return inspect->now.time_ns > last ? inspect->now.time_ns - last : 0;
+/* A packet came, or it is time. */
+static void clock_advance(struct inspect *inspect, uint64_t time_ns) {
+    uint64_t last_ns = inspect->now.time_ns;
+    uint64_t step_ns = time_ns > last_ns && inspect->clock_runs ? time_ns - last_ns : 0;
+    uint64_t max_ns = inspect->options.step_ns;
+    inspect->clock_ns += max_ns > 0 && step_ns > max_ns ? max_ns : step_ns;
+    inspect->clock_runs = true;
+    inspect->now.time_ns = time_ns;
+}
+
+static void live_touch(struct inspect *inspect, struct live *live) {
+    live->stream.last = inspect->now;
+    live->touched_ns = inspect->clock_ns;
 }
 
 /* Finishes those of a list that have been idle for so long. */
 static void list_tidy(struct inspect *inspect, const struct flow_list *list, uint64_t limit_s) {
-    while (list->first && idle_ns(inspect, list->first) > limit_s * NS_PER_S) {
+    while (list->first && inspect->clock_ns - list->first->live->touched_ns > limit_s * NS_PER_S) {
         flow_finish(inspect, list->first);
     }
 }
@@ -217,7 +229,7 @@ static void tcp_live(const struct work *work) {
     struct live *live = work->flow->live;
     const struct packet *packet = work->packet;
     uint8_t direction = work->direction;
-    live->stream.last = inspect->now;
+    live_touch(inspect, live);
     live->stream.packets++;
     tcp_syn(live, direction, packet);
     tcp_ack(work, live);
@@ -254,7 +266,7 @@ static void on_tcp(struct inspect *inspect, const struct packet *packet) {
         if (!work.flow || !live_start(inspect, work.flow, STREAM_TCP)) {
             return;
         }
-        work.flow->live->stream.last = inspect->now;
+        live_touch(inspect, work.flow->live);
     }
     if (packet->quoted) {
         return;
@@ -283,7 +295,7 @@ static void on_udp(struct inspect *inspect, const struct packet *packet) {
     }
     if (flow->live) {
         flow_touch(&inspect->flows, flow);
-        flow->live->stream.last = inspect->now;
+        live_touch(inspect, flow->live);
         flow->live->stream.packets++;
         flow->live->stream.bytes[direction] += packet->payload_len;
         flow->live->stream.lost[direction] += packet->payload_len - packet->payload.len;
@@ -306,7 +318,8 @@ void inspect_packet(struct inspect *inspect, int link_type, struct bytes data, s
     struct packet packet;
     inspect->counts.packets++;
     inspect->counts.bytes += data.len;
-    inspect->now = (struct place){ inspect->counts.packets, time_ns };
+    inspect->now.frame = inspect->counts.packets;
+    clock_advance(inspect, time_ns);
     packet_decode(link_type, data, wire_len, &packet);
     struct bytes whole;
     if (packet.kind == PACKET_FRAGMENT && defrag_add(inspect->defrag, &packet, &whole)) {

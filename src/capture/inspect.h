@@ -15,8 +15,9 @@
 
 #define INSPECT_STREAMS_MAX 65536
 #define INSPECT_CLOSED_MAX 262144
-#define INSPECT_IDLE_S 900  /* without a packet, by the capture's clock */
-#define INSPECT_LINGER_S 30 /* after both ends have closed */
+#define INSPECT_IDLE_S 900      /* without a packet, by the engine's clock */
+#define INSPECT_LINGER_S 30     /* after both ends have closed */
+#define INSPECT_STEP_NS 1000000 /* what one packet of a file moves that clock at most */
 
 struct inspect;
 struct keylog;
@@ -24,6 +25,10 @@ struct keylog;
 struct inspect_options {
     unsigned streams_max;        /* 0: INSPECT_STREAMS_MAX */
     const struct keylog *keylog; /* borrowed; may be null */
+    /* The engine's clock goes on with the packets' times, at most so far a packet. 0: as far as
+     * they say, which an interface's may. In a file one time that is odd, or a second clock,
+     * would end every stream. */
+    uint64_t step_ns;
     /* Called once a stream, with all its facts; borrowed for the call. */
     void (*on_stream)(void *context, const struct stream *stream);
     void *context;

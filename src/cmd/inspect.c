@@ -262,6 +262,7 @@ static int run_capture(struct run *run, struct source *source, const char *name)
     struct err err = { 0 };
     const struct inspect_options options = {
         .keylog = run->keylog,
+        .step_ns = run->options.interface ? 0 : INSPECT_STEP_NS,
         .on_stream = on_stream,
         .context = run,
     };

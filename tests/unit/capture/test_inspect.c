@@ -70,6 +70,27 @@ static void idle_and_closed_streams_are_handed_out(void **state) {
     inspect_free(inspect);
 }
 
+/* A file's packet may have any time: one that is odd, or a second clock, ends nothing. */
+static void an_odd_clock_ends_no_stream(void **state) {
+    (void)state;
+    handed_count = 0;
+    struct inspect *inspect = inspect_new(
+        &(struct inspect_options){ .step_ns = INSPECT_STEP_NS, .on_stream = on_stream });
+    assert_non_null(inspect);
+    send(inspect, 1, 1, TCP_SYN, SECOND);
+    send(inspect, 2, 1, TCP_RST, SECOND);
+    for (uint64_t i = 0; i < 1000; i++) {
+        send(inspect, 3, 1, TCP_ACK, i % 2 ? SECOND : 3600 * SECOND);
+    }
+    assert_int_equal(handed_count, 0);
+    for (uint64_t i = 0; i < INSPECT_LINGER_S * SECOND / INSPECT_STEP_NS; i++) {
+        send(inspect, 3, 1, TCP_ACK, SECOND + i * INSPECT_STEP_NS);
+    }
+    assert_int_equal(handed_count, 1);
+    assert_int_equal(handed[0], 1);
+    inspect_free(inspect);
+}
+
 static void a_new_syn_is_a_new_stream(void **state) {
     (void)state;
     struct inspect *inspect = start(0);
@@ -86,6 +107,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_are_bounded),
         cmocka_unit_test(idle_and_closed_streams_are_handed_out),
+        cmocka_unit_test(an_odd_clock_ends_no_stream),
         cmocka_unit_test(a_new_syn_is_a_new_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
