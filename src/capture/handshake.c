@@ -6,6 +6,8 @@
 #include "wire/server_hello.h"
 
 #define EXT_ENCRYPTED_CLIENT_HELLO 0xfe0d
+#define EXT_NEXT_PROTOCOL 13172 /* draft-agl-tls-nextprotoneg */
+#define EXT_CHANNEL_ID 30032    /* draft-balfanz-tls-channelid */
 #define SSL2_VERSION 0x0002
 
 static void copy_text(char *out, size_t cap, struct bytes text) {
@@ -251,6 +253,8 @@ static void on_server_hello(struct stream *stream, struct issued *issued,
         .has_psk = hello.has_psk,
         .psk_selected = hello.psk_selected,
         .has_ems = hello.has_ems,
+        .client_messages = (uint8_t)(extensions_have(hello.extensions, EXT_NEXT_PROTOCOL) +
+                                     extensions_have(hello.extensions, EXT_CHANNEL_ID)),
     };
     copy_text(handshake->answer.alpn, sizeof(handshake->answer.alpn), hello.alpn);
 }

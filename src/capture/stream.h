@@ -103,6 +103,7 @@ struct answer {
     bool has_ems;
     bool accepts_early_data; /* EncryptedExtensions say so: needs a key log */
     bool read_extensions;    /* EncryptedExtensions were read */
+    uint8_t client_messages; /* negotiated: encrypted ones of the client before its Finished */
     char alpn[STREAM_ALPN_MAX];
 };
 

@@ -225,7 +225,10 @@ static void on_encrypted_handshake(const struct step *step) {
     struct side *side = step->side;
     add_event(step, EVENT_ENCRYPTED_HANDSHAKE, side->record_len);
     /* One follows ChangeCipherSpec: Finished. More belong to a renegotiation. */
-    if (side->encrypted_handshakes++ > 0) {
+    bool from_client = step->stream->client == step->direction;
+    const struct handshake *handshake = stream_handshake(step->stream);
+    uint32_t expected = 1 + (handshake && from_client ? handshake->answer.client_messages : 0);
+    if (++side->encrypted_handshakes > expected && side->ccs > 0) {
         side->extra_handshakes++;
     }
 }
@@ -365,6 +368,7 @@ static void record_bytes(const struct step *step, struct bytes data) {
         /* No message begins here: its ChangeCipherSpec was lost, or it is no TLS. */
         side->record_encrypted = true;
         side->encrypted = side->encrypted || side->message_lost;
+        handshake_lost(step->stream, step->direction);
     }
 }
 

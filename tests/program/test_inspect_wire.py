@@ -224,3 +224,42 @@ def test_records_take_no_memory_before_they_come(tmp_path):
         for ends in ((client, SERVER), (SERVER, client))
     ]
     assert memory_of(save(tmp_path, packets)) < 64 << 20
+
+
+# --- clocks ---
+
+
+def test_an_odd_clock_ends_no_stream(tmp_path):
+    """Packets of another connection an hour ahead, between those of a handshake."""
+    flow, other = abbreviated(Flow()), Flow(("10.0.0.9", 1), start_s=3600).data("c", b"hi")
+    mixed = [p for pair in zip(flow.packets, other.packets) for p in pair]
+    got = streams(save(tmp_path, mixed, flow.packets[len(other.packets):]))
+    assert got[0]["verdict"] == "resumed-by-ticket"
+
+
+# --- messages that are not known, or not captured ---
+
+
+def test_a_record_that_cannot_be_read_leaves_it_open(tmp_path):
+    """In clear, between the server's hello and its Change Cipher Spec."""
+    flow = Flow().data("c", record(OFFER))
+    flow.data("s", record(ANSWER), record(message(200, bytes(9)), CERTIFICATE, DONE))
+    flow.data("s", CCS, FINISHED)
+    got = only_stream(save(tmp_path, flow.packets))
+    assert (got["verdict"], got["missing"]) == ("cannot-tell", ["after-server-hello"])
+
+
+def test_what_is_no_renegotiation(tmp_path):
+    """An encrypted message before Finished that was negotiated, and cut records in clear."""
+    for number in (13172, 30032):
+        answer = message(2, server_body(extension(number)))
+        flow = Flow().data("c", record(EMPTY_OFFER)).data("s", record(answer, CERTIFICATE, DONE))
+        flow.data("c", record(CLIENT_KEY), CCS, FINISHED, FINISHED).data("s", CCS, FINISHED)
+        assert not only_stream(save(tmp_path, flow.packets))["renegotiation_asked"]
+        flow.data("c", FINISHED)
+        assert only_stream(save(tmp_path, flow.packets))["renegotiation_asked"]
+    flow = Flow().data("c", record(EMPTY_OFFER)).data("s", record(ANSWER))
+    flow.data("s", record(CERTIFICATE)).data("s", record(KEY_EXCHANGE)).data("s", record(DONE))
+    flow.data("c", record(CLIENT_KEY), CCS, FINISHED).data("s", CCS, FINISHED)
+    got = only_stream(save(tmp_path, flow.packets, cuts={6: 100, 7: 100}))
+    assert not got["renegotiation_asked"] and got["verdict"] == "new"
