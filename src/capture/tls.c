@@ -595,10 +595,23 @@ static enum side_state start_decide(const struct side *side, size_t *ssl2_len) {
     if (head[0] != RECORD_HANDSHAKE) {
         return SIDE_RECORDS;
     }
-    if (n < WIRE_RECORD_HEADER + 1) {
+    bool searching = side->plain_len > 0; /* for a hello, no less */
+    if (n < (searching ? HELLO_PATTERN : WIRE_RECORD_HEADER + 1)) {
         return SIDE_START;
     }
-    return SIDE_RECORDS;
+    return searching && !is_hello_pattern(head) ? SIDE_SEARCH : SIDE_RECORDS;
+}
+
+/* No TLS begins at the first of these bytes; behind it, it may. */
+static void start_refuse(const struct step *step, struct bytes head) {
+    struct cursor rest = cursor_of(head);
+    note_plain(step, 1);
+    (void)cursor_u8(&rest);
+    step->side->state = SIDE_SEARCH;
+    search_data(step, &rest);
+    if (step->side->state == SIDE_RECORDS) {
+        records_data(step, &rest);
+    }
 }
 
 static void start_data(const struct step *step, struct cursor *c) {
@@ -625,10 +638,11 @@ static void start_data(const struct step *step, struct cursor *c) {
         side->record_len = (uint32_t)ssl2_len;
         side->record_have = 0;
         record_keep(side, (struct bytes){ head, head_len });
-    } else {
-        bool mid_stream = !step->stream->saw_syn && side->plain_len == 0;
-        side->state = mid_stream ? SIDE_RESYNC : SIDE_SEARCH;
+    } else if (!step->stream->saw_syn && side->plain_len == 0) {
+        side->state = SIDE_RESYNC;
         note_plain(step, head_len);
+    } else {
+        start_refuse(step, (struct bytes){ head, head_len });
     }
 }
 

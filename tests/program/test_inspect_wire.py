@@ -1,15 +1,19 @@
 """`reprise inspect` on messages that this file writes byte by byte: what real libraries seldom
 send, and what a capture does not show. Nothing may be guessed from it."""
 
+import fcntl
 import gzip
 import json
 import os
+import signal
 import struct
 import subprocess
+import termios
 import time
 
 import pytest
 
+from lab.deadline import wait_until
 from lab.pcap import ACK, FIN, PSH, SYN, Capture, Packet, ethernet, ip_packet
 from lab.terminator import binary
 from test_inspect import inspect, streams
@@ -263,3 +267,88 @@ def test_what_is_no_renegotiation(tmp_path):
     flow.data("c", record(CLIENT_KEY), CCS, FINISHED).data("s", CCS, FINISHED)
     got = only_stream(save(tmp_path, flow.packets, cuts={6: 100, 7: 100}))
     assert not got["renegotiation_asked"] and got["verdict"] == "new"
+
+
+# --- TLS that begins later ---
+
+
+@pytest.mark.parametrize("end", [b"\x16", b"\x16\3", b"\x16\3\1", b"\x16\x16\3", b"\x80", b"\x17"])
+def test_bytes_in_clear_that_end_like_a_hello(tmp_path, end):
+    """The port at the end of a SOCKS server's reply, for instance."""
+    flow = Flow().data("c", b"\5\1\0").data("s", b"\5\0").data("c", b"\5\1\0\1\x0a\0\0\3\1\xbb")
+    flow.data("s", b"\5\0\0\1\x0a\0\0\2" + end)
+    assert only_stream(save(tmp_path, abbreviated(flow).packets))["verdict"] == "resumed-by-ticket"
+
+
+# --- sources ---
+
+
+def bulk(folder, form):
+    """More than the readers' buffers, which do not shrink."""
+    flow = full(Flow())
+    for _ in range(400):
+        flow.data("s", record(os.urandom(1000), kind=23))
+    return save(folder, flow.packets, form=form), len(flow.packets)
+
+
+@pytest.mark.parametrize("form", ["pcap.gz", "pcapng.gz"])
+def test_gzip_that_is_damaged_is_told(tmp_path, form):
+    path, packets = bulk(tmp_path, form)
+    good = path.read_bytes()
+    middle = len(good) // 2
+    for name, data, all_there in (
+        ("trailer", good[:-8] + b"abcd" + good[-4:], True),
+        ("no trailer", good[:-8], True),
+        ("middle", good[:middle] + b"\xff" * 2000 + good[middle + 2000 :], False),
+    ):
+        path.write_bytes(data)
+        document = json.loads(inspect("--json", path, ok=1))
+        assert document["incomplete"], name
+        assert (document["packets"] == packets) == all_there, name
+        assert document["streams"][0]["verdict"] == "new"
+    path.write_bytes(good + good[:0] + gzip.compress(b""))
+    assert json.loads(inspect("--json", path))["packets"] == packets
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng", "pcap.gz"])
+@pytest.mark.parametrize("late", [True, False])
+def test_an_interrupt_ends_a_pipe(tmp_path, form, late):
+    """What was written is read; what the writer still has when it is interrupted as well, too."""
+    path, packets = bulk(tmp_path, form)
+    data = path.read_bytes()
+    half = len(data) // 2 if late or form == "pcap.gz" else len(data)
+    process = subprocess.Popen([binary(), "inspect", "--json", "-"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        os.write(process.stdin.fileno(), data[:1])
+        process.stdin.write(data[1:half])
+        process.stdin.flush()
+        wait_until(lambda: "all is taken from the pipe", lambda: unread(process.stdin) == 0)
+        time.sleep(0.05)  # where it is read, not where it is waited for
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(data[half:] if late else None, timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    document = json.loads(out)
+    assert process.returncode == 0 and not err and "incomplete" not in document
+    if half == len(data) or late:
+        assert document["packets"] == packets
+    else:
+        assert 0 < document["packets"] < packets
+
+
+def unread(pipe):
+    count = bytearray(4)
+    fcntl.ioctl(pipe.fileno(), termios.FIONREAD, count)
+    return int.from_bytes(count, "little")
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_a_filter_on_a_file_hides_packets_and_counts_them(tmp_path, form):
+    one, two = full(Flow()), abbreviated(Flow(("10.0.0.1", 40001), start_s=5))
+    path = save(tmp_path, one.packets, two.packets, form=form)
+    text = inspect("--filter", "port 40001", path)
+    assert "not known" not in text and "1 TCP stream," in text
+    [stream] = streams("--filter", "port 40001", path).values()
+    assert stream["first_frame"] == len(one.packets) + 1
