@@ -50,6 +50,9 @@ struct inspect *inspect_new(const struct inspect_options *options);
 void inspect_packet(struct inspect *inspect, int link_type, struct bytes data, size_t wire_len,
                     uint64_t time_ns);
 
+/* One packet that is not to be looked at, but has a frame number. */
+void inspect_skip(struct inspect *inspect);
+
 /* Hands out the streams that are left. */
 void inspect_finish(struct inspect *inspect);
 

@@ -20,13 +20,24 @@
 #define LIVE_BUFFER (32 << 20)
 #define LIVE_TIMEOUT_MS 100
 #define MAGIC_LEN 4
+#define GZIP_MAGIC_0 0x1f /* RFC 1952 2.3.1 */
+#define GZIP_MAGIC_1 0x8b
+#define GZIP_WINDOW_BITS (16 + MAX_WBITS)
+#define INTERRUPT_GRACE_NS (NS_PER_S / 2)
 
 /* A stream whose first bytes were looked at, plain or gzipped. */
 struct inflow {
-    gzFile gzip; /* owned */
+    int fd; /* owned */
+    bool is_pipe;
+    bool gzip;
+    bool member_ended;  /* of gzip: another one may follow */
+    uint64_t end_ns;    /* interrupted: it is read until then at most; 0: it was not */
+    const char *damage; /* why the end is not the end; null: it is */
     uint8_t first[MAGIC_LEN];
     size_t first_len;
     size_t first_at;
+    z_stream inflate;
+    uint8_t in[GZIP_BUFFER]; /* what it reads */
 };
 
 struct source {
@@ -44,6 +55,69 @@ struct source {
     char *expression; /* owned */
 };
 
+/* Waits, where an interrupt set an end, for what still comes. False: nothing does. */
+static bool raw_wait(const struct inflow *inflow) {
+    uint64_t now_ns = clock_mono_ns();
+    struct pollfd ready = { .fd = inflow->fd, .events = POLLIN };
+    return now_ns < inflow->end_ns &&
+           poll(&ready, 1, (int)((inflow->end_ns - now_ns) / NS_PER_MS) + 1) > 0;
+}
+
+/* Bytes as they stand. Returns 0 at the end; at an error too, which is kept. */
+static size_t raw_read(struct inflow *inflow, void *buf, size_t len) {
+    while (inflow->end_ns == 0 || raw_wait(inflow)) {
+        ssize_t n = read(inflow->fd, buf, len);
+        if (n >= 0) {
+            return (size_t)n;
+        }
+        if (errno != EINTR) {
+            inflow->damage = strerror(errno);
+            return 0;
+        }
+        inflow->end_ns = clock_mono_ns() + INTERRUPT_GRACE_NS;
+    }
+    return 0;
+}
+
+/* True when there is more to inflate: of this member, or of another one behind it. */
+static bool gunzip_goes_on(struct inflow *inflow) {
+    z_stream *z = &inflow->inflate;
+    if (inflow->damage) {
+        return false;
+    }
+    if (z->avail_in == 0) {
+        z->next_in = inflow->in;
+        z->avail_in = (uInt)raw_read(inflow, inflow->in, sizeof(inflow->in));
+    }
+    if (z->avail_in == 0) {
+        if (!inflow->member_ended && !inflow->damage && inflow->end_ns == 0) {
+            inflow->damage = "the gzip stream ends early";
+        }
+        return false;
+    }
+    if (inflow->member_ended) {
+        inflow->member_ended = false;
+        return z->next_in[0] == GZIP_MAGIC_0 && inflateReset(z) == Z_OK;
+    }
+    return true;
+}
+
+/* What can be inflated is handed out before an error is told. */
+static size_t gunzip_read(struct inflow *inflow, void *buf, size_t len) {
+    z_stream *z = &inflow->inflate;
+    z->next_out = buf;
+    z->avail_out = (uInt)len;
+    while (z->avail_out == len && gunzip_goes_on(inflow)) {
+        int status = inflate(z, Z_SYNC_FLUSH);
+        if (status == Z_STREAM_END) {
+            inflow->member_ended = true;
+        } else if (status != Z_OK && status != Z_BUF_ERROR) {
+            inflow->damage = z->msg ? z->msg : "damaged gzip";
+        }
+    }
+    return len - z->avail_out;
+}
+
 static ssize_t inflow_read(void *cookie, char *buf, size_t len) {
     struct inflow *inflow = cookie;
     if (inflow->first_at < inflow->first_len) {
@@ -53,40 +127,57 @@ static ssize_t inflow_read(void *cookie, char *buf, size_t len) {
         inflow->first_at += n;
         return (ssize_t)n;
     }
-    int n = gzread(inflow->gzip, buf, (unsigned)(len < GZIP_BUFFER ? len : GZIP_BUFFER));
-    if (n < 0) {
-        errno = EIO;
-        return -1;
-    }
-    return n;
+    return (ssize_t)(inflow->gzip ? gunzip_read(inflow, buf, len) : raw_read(inflow, buf, len));
 }
 
 static int inflow_close(void *cookie) {
     struct inflow *inflow = cookie;
-    gzclose_r(inflow->gzip);
+    if (inflow->gzip) {
+        inflateEnd(&inflow->inflate);
+    }
+    close(inflow->fd);
     free(inflow);
     return 0;
 }
 
+/* Reads the first bytes, and inflates them where they are gzipped. */
+static void inflow_begin(struct inflow *inflow) {
+    size_t n = 1;
+    while (inflow->first_len < MAGIC_LEN && n > 0) {
+        n = raw_read(inflow, inflow->first + inflow->first_len, MAGIC_LEN - inflow->first_len);
+        inflow->first_len += n;
+    }
+    bool gzip = inflow->first[0] == GZIP_MAGIC_0 && inflow->first[1] == GZIP_MAGIC_1;
+    if (!gzip || inflateInit2(&inflow->inflate, GZIP_WINDOW_BITS) != Z_OK) {
+        return;
+    }
+    inflow->gzip = true;
+    memcpy(inflow->in, inflow->first, inflow->first_len);
+    inflow->inflate.next_in = inflow->in;
+    inflow->inflate.avail_in = (uInt)inflow->first_len;
+    inflow->first_len = 0;
+    for (n = 1; inflow->first_len < MAGIC_LEN && n > 0; inflow->first_len += n) {
+        n = gunzip_read(inflow, inflow->first + inflow->first_len, MAGIC_LEN - inflow->first_len);
+    }
+}
+
 /* A stream over a descriptor (taken over) that inflates what is gzipped. */
-static FILE *inflow_open(int fd, struct inflow **out) {
+static FILE *inflow_open(int fd, bool is_pipe, struct inflow **out) {
     struct inflow *inflow = calloc(1, sizeof(*inflow));
-    gzFile gzip = inflow ? gzdopen(fd, "rb") : NULL;
-    if (!gzip) {
-        free(inflow);
+    if (!inflow) {
         close(fd);
         return NULL;
     }
-    gzbuffer(gzip, GZIP_BUFFER);
-    inflow->gzip = gzip;
-    int n = gzread(gzip, inflow->first, MAGIC_LEN);
-    inflow->first_len = n > 0 ? (size_t)n : 0;
-    *out = inflow;
+    inflow->fd = fd;
+    inflow->is_pipe = is_pipe;
+    inflow_begin(inflow);
     cookie_io_functions_t functions = { .read = inflow_read, .close = inflow_close };
     FILE *file = fopencookie(inflow, "r", functions);
     if (!file) {
         inflow_close(inflow);
+        return NULL;
     }
+    *out = inflow;
     return file;
 }
 
@@ -107,14 +198,14 @@ static int source_open_stream(struct source *source, int fd, uint8_t magic[stati
     struct stat st = { 0 };
     bool plain = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0 &&
                  pread(fd, magic, MAGIC_LEN, 0) == MAGIC_LEN &&
-                 !(magic[0] == 0x1f && magic[1] == 0x8b);
+                 !(magic[0] == GZIP_MAGIC_0 && magic[1] == GZIP_MAGIC_1);
     if (plain) {
         source->file = fdopen(fd, "rb");
         source->fd = fd;
         source->size = (uint64_t)st.st_size;
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     } else {
-        source->file = inflow_open(fd, &source->inflow);
+        source->file = inflow_open(fd, !S_ISREG(st.st_mode), &source->inflow);
         if (source->file) {
             memcpy(magic, source->inflow->first, MAGIC_LEN);
         }
@@ -149,6 +240,12 @@ static int source_open_format(struct source *source, const uint8_t magic[static 
     return 0;
 }
 
+/* Whatever a reader made of an end that came too soon: the cause is another. */
+static void source_tell_damage(const struct source *source, struct err *err) {
+    err_clear(err);
+    err_set(err, "%s", source->inflow->damage);
+}
+
 struct source *source_open_file(const char *path, struct err *err) {
     struct source *source = source_new(err);
     if (!source) {
@@ -164,6 +261,9 @@ struct source *source_open_file(const char *path, struct err *err) {
     uint8_t magic[MAGIC_LEN] = { 0 };
     if (source_open_stream(source, fd, magic, err) != 0 ||
         source_open_format(source, magic, err) != 0) {
+        if (source->inflow && source->inflow->damage) {
+            source_tell_damage(source, err);
+        }
         source_close(source);
         return NULL;
     }
@@ -179,7 +279,7 @@ struct source *source_open_live(const char *interface, struct err *err) {
     source->live = true;
     source->pcap = pcap_create(interface, text);
     if (!source->pcap) {
-        err_set(err, "%s: %s", interface, text);
+        err_set(err, "%s", text);
         source_close(source);
         return NULL;
     }
@@ -194,7 +294,9 @@ struct source *source_open_live(const char *interface, struct err *err) {
     }
     if (status < 0) {
         const char *more = pcap_geterr(source->pcap);
-        err_set(err, "%s: %s", interface, more[0] ? more : pcap_statustostr(status));
+        bool permission = status == PCAP_ERROR_PERM_DENIED;
+        err_set(err, "%s%s", more[0] ? more : pcap_statustostr(status),
+                permission ? " (capturing needs CAP_NET_RAW: be root, or see setcap(8))" : "");
         source_close(source);
         return NULL;
     }
@@ -273,7 +375,7 @@ static enum source_status pcap_take(struct source *source, struct source_packet 
     return SOURCE_PACKET;
 }
 
-/* Marks a packet of a file that the filter refuses. */
+/* Tells a packet of a file that the filter refuses. */
 static enum source_status filter_apply(struct source *source, struct source_packet *packet,
                                        struct err *err) {
     if (filter_compile(source, packet->link_type, err) != 0) {
@@ -283,10 +385,8 @@ static enum source_status filter_apply(struct source *source, struct source_pack
         .caplen = (bpf_u_int32)packet->data.len,
         .len = (bpf_u_int32)packet->wire_len,
     };
-    if (!pcap_offline_filter(&source->filter, &header, packet->data.data)) {
-        packet->link_type = -1;
-    }
-    return SOURCE_PACKET;
+    bool taken = pcap_offline_filter(&source->filter, &header, packet->data.data) != 0;
+    return taken ? SOURCE_PACKET : SOURCE_SKIPPED;
 }
 
 enum source_status source_next(struct source *source, struct source_packet *packet,
@@ -296,7 +396,22 @@ enum source_status source_next(struct source *source, struct source_packet *pack
     if (status == SOURCE_PACKET && source->expression && !source->live) {
         return filter_apply(source, packet, err);
     }
+    bool ended = status == SOURCE_END || status == SOURCE_ERROR;
+    if (ended && source->inflow && source->inflow->damage) {
+        source_tell_damage(source, err);
+        return SOURCE_ERROR;
+    }
     return status;
+}
+
+bool source_interrupt(struct source *source) {
+    if (!source->inflow || !source->inflow->is_pipe) {
+        return false;
+    }
+    if (source->inflow->end_ns == 0) {
+        source->inflow->end_ns = clock_mono_ns() + INTERRUPT_GRACE_NS;
+    }
+    return true;
 }
 
 uint64_t source_position(const struct source *source, uint64_t *size) {

@@ -28,6 +28,7 @@ struct source_packet {
 
 enum source_status {
     SOURCE_PACKET,  /* *packet is filled */
+    SOURCE_SKIPPED, /* a packet of a file that the filter refuses; it counts */
     SOURCE_SECRETS, /* a TLS key log is embedded: packet->data is its text */
     SOURCE_IDLE,    /* live: nothing came for a while */
     SOURCE_END,     /* */
@@ -49,9 +50,13 @@ int source_poll(struct source *source, struct err *err);
  * file still count the others. Returns 0 or -1. */
 int source_set_filter(struct source *source, const char *expression, struct err *err);
 
-/* The next packet. With a filter, *packet of those refused has link_type -1. */
+/* The next packet, or what else comes. */
 enum source_status source_next(struct source *source, struct source_packet *packet,
                                struct err *err);
+
+/* The user wants an end. Returns true when the source is a pipe: whoever writes it may end as well,
+ * so what comes shortly is still read, until source_next says that it ends. */
+bool source_interrupt(struct source *source);
 
 /* Bytes of the file that were read, and all it has; 0 where that is not known. */
 uint64_t source_position(const struct source *source, uint64_t *size);

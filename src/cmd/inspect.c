@@ -199,11 +199,17 @@ static void progress_end(const struct run *run) {
 static int run_source(struct run *run, struct source *source, struct inspect *inspect,
                       const char *name, struct err *err) {
     struct source_packet packet = { 0 };
-    for (uint64_t count = 1; !interrupted; count++) {
+    for (uint64_t count = 1;; count++) {
+        if (interrupted && !source_interrupt(source)) {
+            return run->options.interface ? 0 : err_set(err, "interrupted");
+        }
         enum source_status status = source_next(source, &packet, err);
         switch (status) {
         case SOURCE_PACKET:
             inspect_packet(inspect, packet.link_type, packet.data, packet.wire_len, packet.time_ns);
+            break;
+        case SOURCE_SKIPPED:
+            inspect_skip(inspect);
             break;
         case SOURCE_SECRETS:
             if (keylog_read(run->keylog, packet.data) != 0) {
@@ -215,13 +221,16 @@ static int run_source(struct run *run, struct source *source, struct inspect *in
         case SOURCE_END:
             return 0;
         case SOURCE_ERROR:
-            return -1;
+            if (!interrupted) {
+                return -1;
+            }
+            err_clear(err); /* it cut a packet off */
+            return 0;
         }
         if (run->progress && count % PROGRESS_PACKETS == 0) {
             progress(run, source, name);
         }
     }
-    return 0;
 }
 
 static void print_json_head(const char *name) {
