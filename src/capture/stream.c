@@ -108,11 +108,15 @@ bool stream_renegotiation_asked(const struct stream *stream) {
            (stream->sides[0].extra_handshakes > 0 || stream->sides[1].extra_handshakes > 0);
 }
 
-struct stream_server stream_server(const struct stream *stream) {
-    bool reverse = stream->client == 1;
+uint8_t stream_client(const struct stream *stream) {
     if (stream->client < 0 && !stream->saw_syn) {
-        reverse = stream->ends.src_port < stream->ends.dst_port;
+        return stream->ends.src_port < stream->ends.dst_port;
     }
+    return stream->client == 1;
+}
+
+struct stream_server stream_server(const struct stream *stream) {
+    bool reverse = stream_client(stream) == 1;
     return (struct stream_server){
         .address = reverse ? stream->ends.src : stream->ends.dst,
         .address_len = stream->ends.address_len,

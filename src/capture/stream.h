@@ -267,6 +267,9 @@ struct handshake *stream_add_handshake(struct stream *stream);
  * there are too many. */
 struct event *stream_add_event(struct stream *stream, const struct event *event);
 
+/* The direction of the TLS client, or as far as is known the TCP client's. */
+uint8_t stream_client(const struct stream *stream);
+
 /* True when the row is the TLS client's, or as far as is known the TCP client's. */
 bool event_is_from_client(const struct stream *stream, const struct event *event);
 

@@ -29,6 +29,7 @@ struct step {
     struct side *side;
     uint8_t direction;
     struct place place;
+    const uint8_t *segment; /* where its bytes begin */
 };
 
 static struct event step_event(const struct step *step, enum event_kind kind, uint64_t len) {
@@ -59,9 +60,22 @@ static bool type_is_read(uint8_t type) {
            type == HANDSHAKE_ENCRYPTED_EXTENSIONS;
 }
 
+/* Both hellos in one direction: these are a download's bytes, say, and no handshake. */
+static bool hello_is_misplaced(const struct step *step, uint8_t type) {
+    const struct handshake *handshake = stream_handshake(step->stream);
+    bool from_client = step->stream->client == step->direction;
+    return handshake &&
+           ((type == HANDSHAKE_SERVER_HELLO && handshake->offer.seen && from_client) ||
+            (type == HANDSHAKE_CLIENT_HELLO && handshake->answer.seen && !from_client));
+}
+
 static void message_deliver(const struct step *step, struct bytes body, bool whole,
                             bool decrypted) {
     struct side *side = step->side;
+    if (hello_is_misplaced(step, side->message_head[0])) {
+        side->message_head_len = 0;
+        return;
+    }
     const struct message message = {
         .direction = step->direction,
         .type = side->message_head[0],
@@ -455,9 +469,18 @@ static bool is_hello_pattern(const uint8_t *at) {
            record_len >= WIRE_HANDSHAKE_HEADER && record_len <= WIRE_RECORD_PLAIN_MAX;
 }
 
+/* Within a segment, behind other bytes (PROXY, TDS), a hello is the TCP client's, or answers one: a
+ * capture that is downloaded holds hellos as well. */
+static bool hello_fits(const struct step *step, const uint8_t *at) {
+    const struct stream *stream = step->stream;
+    bool from_client = at[5] == HANDSHAKE_CLIENT_HELLO;
+    return at == step->segment || (from_client ? stream_client(stream) == step->direction
+                                               : stream->client == 1 - step->direction);
+}
+
 /* Where a hello begins in the data; data.len when it does not. A beginning that is cut off at the
  * end counts as one when `maybe` is set to its place. */
-static size_t find_hello(struct bytes data, size_t *maybe) {
+static size_t find_hello(const struct step *step, struct bytes data, size_t *maybe) {
     *maybe = data.len;
     size_t at = 0;
     while (at < data.len) {
@@ -467,7 +490,7 @@ static size_t find_hello(struct bytes data, size_t *maybe) {
         }
         at = (size_t)(found - data.data);
         size_t left = data.len - at;
-        if (left >= HELLO_PATTERN && is_hello_pattern(found)) {
+        if (left >= HELLO_PATTERN && is_hello_pattern(found) && hello_fits(step, found)) {
             return at;
         }
         if (left < HELLO_PATTERN && (left < 2 || found[1] == 3)) {
@@ -490,7 +513,7 @@ static void search_data(const struct step *step, struct cursor *c) {
     struct side *side = step->side;
     struct bytes data = { c->at, cursor_left(c) };
     size_t maybe = data.len;
-    size_t at = find_hello(data, &maybe);
+    size_t at = find_hello(step, data, &maybe);
     bool other_is_tls = step->stream->sides[1 - step->direction].state == SIDE_RECORDS;
     if (at == data.len && other_is_tls && data.len >= WIRE_RECORD_HEADER &&
         header_is_good(data.data)) {
@@ -542,7 +565,7 @@ static void resync_data(const struct step *step, struct cursor *c) {
         return;
     }
     size_t maybe = data.len;
-    size_t at = find_hello(data, &maybe);
+    size_t at = find_hello(step, data, &maybe);
     if (step->stream->is_tls) {
         (void)cursor_take(c, at);
     } else {
@@ -551,6 +574,8 @@ static void resync_data(const struct step *step, struct cursor *c) {
     }
     if (at < data.len) {
         enter_records(step, false);
+    } else if (!step->stream->is_tls && side->plain_len > SEARCH_MAX) {
+        side->state = SIDE_IGNORE;
     }
 }
 
@@ -576,7 +601,8 @@ static enum side_state start_decide_ssl2(const struct side *side, size_t *ssl2_l
 }
 
 /* Decides on the first bytes, which are in side->head. Returns the new state, or SIDE_START. */
-static enum side_state start_decide(const struct side *side, size_t *ssl2_len) {
+static enum side_state start_decide(const struct step *step, size_t *ssl2_len) {
+    const struct side *side = step->side;
     const uint8_t *head = side->head;
     unsigned n = side->head_len;
     if (head[0] & 0x80) {
@@ -599,7 +625,8 @@ static enum side_state start_decide(const struct side *side, size_t *ssl2_len) {
     if (n < (searching ? HELLO_PATTERN : WIRE_RECORD_HEADER + 1)) {
         return SIDE_START;
     }
-    return searching && !is_hello_pattern(head) ? SIDE_SEARCH : SIDE_RECORDS;
+    bool refused = searching && (!is_hello_pattern(head) || !hello_fits(step, head));
+    return refused ? SIDE_SEARCH : SIDE_RECORDS;
 }
 
 /* No TLS begins at the first of these bytes; behind it, it may. */
@@ -620,7 +647,7 @@ static void start_data(const struct step *step, struct cursor *c) {
     enum side_state state = SIDE_START;
     while (state == SIDE_START && side->head_len < SSL2_HELLO_HEADER && cursor_left(c) > 0) {
         side->head[side->head_len++] = cursor_u8(c);
-        state = start_decide(side, &ssl2_len);
+        state = start_decide(step, &ssl2_len);
     }
     if (state == SIDE_START) {
         return;
@@ -705,6 +732,7 @@ void tls_data(const struct tls_reader *reader, struct stream *stream, uint8_t di
         .side = &stream->sides[direction],
         .direction = direction,
         .place = *place,
+        .segment = data.data,
     };
     struct cursor c = cursor_of(data);
     while (cursor_left(&c) > 0) {

@@ -280,6 +280,31 @@ def test_bytes_in_clear_that_end_like_a_hello(tmp_path, end):
     assert only_stream(save(tmp_path, abbreviated(flow).packets))["verdict"] == "resumed-by-ticket"
 
 
+@pytest.mark.parametrize("syn", [True, False])
+def test_a_capture_in_a_download_is_no_tls(tmp_path, syn):
+    """A download of the hellos of both sides, in one direction."""
+    inner = save(tmp_path, full(Flow()).packets, abbreviated(Flow()).packets).read_bytes()
+    flow = Flow(server=("10.0.0.2", 80)).data("c", b"GET /x.pcap HTTP/1.1\r\n\r\n")
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
+    for at in range(0, len(body), 500):
+        flow.data("s", body[at : at + 500])
+    [stream] = streams("--all", save(tmp_path, flow.packets if syn else flow.packets[3:])).values()
+    assert stream["verdict"] == "not-tls"
+
+
+def test_a_client_uploads_no_handshake(tmp_path):
+    inner = save(tmp_path, full(Flow()).packets, abbreviated(Flow()).packets).read_bytes()
+    flow = Flow().data("c", b"PUT /x HTTP/1.1\r\n\r\n" + inner[:1400]).data("c", inner[1400:])
+    assert only_stream(save(tmp_path, flow.packets))["verdict"] == "cannot-tell"
+
+
+def test_a_hello_behind_a_proxy_header(tmp_path):
+    """In its segment."""
+    flow = Flow().data("c", b"PROXY TCP4 10.0.0.3 10.0.0.2 1 443\r\n", record(OFFER))
+    flow.data("s", record(ANSWER), CCS, FINISHED).data("c", CCS, FINISHED)
+    assert only_stream(save(tmp_path, flow.packets))["verdict"] == "resumed-by-ticket"
+
+
 # --- sources ---
 
 
