@@ -303,14 +303,6 @@ struct source *source_open_live(const char *interface, struct err *err) {
     return source;
 }
 
-int source_poll(struct source *source, struct err *err) {
-    char text[PCAP_ERRBUF_SIZE] = "";
-    if (!source->live || pcap_setnonblock(source->pcap, 1, text) != 0) {
-        return err_set(err, "cannot be waited for: %s", source->live ? text : "it is a file");
-    }
-    return pcap_get_selectable_fd(source->pcap);
-}
-
 /* Compiles the filter for packets of a link type, where it is not yet. */
 static int filter_compile(struct source *source, int link_type, struct err *err) {
     if (source->filter_link == link_type) {

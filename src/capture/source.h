@@ -41,11 +41,6 @@ struct source *source_open_file(const char *path, struct err *err);
 /* Listens on an interface. */
 struct source *source_open_live(const char *interface, struct err *err);
 
-/* For a caller who waits himself: from now on source_next on an interface gives SOURCE_IDLE at
- * once when there is nothing. Returns a descriptor that is readable when there is something
- * (borrowed), or -1 with err set. */
-int source_poll(struct source *source, struct err *err);
-
 /* Only packets that the expression (pcap-filter(7)) takes are handed out; frame numbers of a
  * file still count the others. Returns 0 or -1. */
 int source_set_filter(struct source *source, const char *expression, struct err *err);

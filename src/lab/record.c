@@ -2,7 +2,6 @@
 #include "lab/record.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,14 +12,14 @@
 #include "capture/source.h"
 #include "lab/wait.h"
 
-#define FINISH_S 5              /* how long packets may take from the kernel */
-#define QUIET_NS (NS_PER_S / 4) /* more than it keeps them for at a time (source.c) */
+#define FINISH_S 5    /* how long packets may take from the kernel */
+#define IDLE_ENOUGH 3 /* looks without a packet: it keeps them for one or two (source.c) */
+#define BOTH_ENDED 3  /* bits */
 
 struct recorder {
     enum lab_record kind;
     struct pcap_writer *out; /* owned */
     struct source *source;   /* owned; null: from the sockets */
-    int source_fd;           /* borrowed */
     struct sockaddr_in server;
     struct tcp_writer tcp; /* of the connection under way */
 };
@@ -32,15 +31,14 @@ uint64_t lab_wall_ns(void) {
 }
 
 /* Null when the system refuses. */
-static struct source *listen_on(const char *interface, const struct sockaddr_in *server, int *fd,
+static struct source *listen_on(const char *interface, const struct sockaddr_in *server,
                                 struct err *err) {
     char filter[80];
     char address[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &server->sin_addr, address, sizeof(address));
     snprintf(filter, sizeof(filter), "host %s and tcp port %u", address, ntohs(server->sin_port));
     struct source *source = source_open_live(interface, err);
-    if (source &&
-        (source_set_filter(source, filter, err) != 0 || (*fd = source_poll(source, err)) < 0)) {
+    if (source && source_set_filter(source, filter, err) != 0) {
         source_close(source);
         source = NULL;
     }
@@ -58,7 +56,7 @@ struct recorder *recorder_open(const char *path, enum lab_record kind, const cha
     recorder->server = *server;
     recorder->kind = LAB_RECORD_SOCKETS;
     if (kind != LAB_RECORD_SOCKETS) {
-        recorder->source = listen_on(interface, server, &recorder->source_fd, &refused);
+        recorder->source = listen_on(interface, server, &refused);
         recorder->kind = recorder->source ? LAB_RECORD_CAPTURE : LAB_RECORD_SOCKETS;
     }
     if (kind == LAB_RECORD_CAPTURE && !recorder->source) {
@@ -122,44 +120,33 @@ static unsigned ends_of(const struct source_packet *raw, const struct sockaddr_i
         return 0;
     }
     if (packet.tcp_flags & TCP_RST) {
-        return 3;
+        return BOTH_ENDED;
     }
     return packet.tcp_flags & TCP_FIN ? (from_client ? 1 : 2) : 0;
-}
-
-/* Takes what there is. Returns 0, or -1 when the capture broke off. */
-static int take_packets(struct recorder *recorder, const struct sockaddr_in *client,
-                        unsigned *ended, struct err *err) {
-    for (;;) {
-        struct source_packet packet = { 0 };
-        enum source_status status = source_next(recorder->source, &packet, err);
-        if (status == SOURCE_IDLE) {
-            return 0;
-        }
-        if (status != SOURCE_PACKET) {
-            return err_set(err, "the capture broke off");
-        }
-        pcap_writer_put(recorder->out, packet.data, packet.wire_len, packet.time_ns);
-        *ended |= ends_of(&packet, client);
-    }
 }
 
 int recorder_finish(struct recorder *recorder, const struct sockaddr_in *client, struct err *err) {
     uint64_t deadline_ns = lab_deadline(FINISH_S);
     unsigned ended = 0;
-    bool quiet = false;
+    unsigned idle = 0;
     if (!recorder || !recorder->source) {
         return 0;
     }
     /* Once both have ended the last acknowledgement may still be on its way. */
-    while (ended != 3 || !quiet) {
-        if (take_packets(recorder, client, &ended, err) != 0) {
-            return -1;
+    while (ended != BOTH_ENDED || idle < IDLE_ENOUGH) {
+        struct source_packet packet = { 0 };
+        enum source_status status = source_next(recorder->source, &packet, err);
+        if (status != SOURCE_PACKET && status != SOURCE_IDLE) {
+            return err_set(err, "the capture broke off");
         }
+        if (status == SOURCE_PACKET) {
+            pcap_writer_put(recorder->out, packet.data, packet.wire_len, packet.time_ns);
+            ended |= ends_of(&packet, client);
+        }
+        idle = status == SOURCE_IDLE ? idle + 1 : 0;
         if (lab_interrupted() || clock_mono_ns() > deadline_ns) {
             return err_set(err, "the capture did not see the connection's end");
         }
-        quiet = !lab_wait_fd(recorder->source_fd, POLLIN, clock_mono_ns() + QUIET_NS);
     }
     return 0;
 }
