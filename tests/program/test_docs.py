@@ -16,6 +16,7 @@ PAGES = [
     "reprise-ctl.1",
     "reprise-inspect.1",
     "reprise-bench.1",
+    "reprise-lab.1",
     "reprise.conf.5",
     "reprise-reasons.7",
 ]
