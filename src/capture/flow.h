@@ -26,6 +26,8 @@ struct live {
     struct stream stream;
     struct reassembly directions[2];
     bool closed;
+    bool fin_acked[2];
+    uint32_t fin_end[2]; /* where a direction ends, with its FIN */
     uint64_t touched_ns; /* by the engine's clock */
     struct dtls_side dtls[2];
 };

@@ -38,6 +38,9 @@ struct inspect *inspect_new(const struct inspect_options *options) {
     if (inspect->options.streams_max == 0) {
         inspect->options.streams_max = INSPECT_STREAMS_MAX;
     }
+    if (inspect->options.linger_s == 0) {
+        inspect->options.linger_s = INSPECT_LINGER_S;
+    }
     inspect->issued = issued_new();
     inspect->defrag = defrag_new();
     inspect->reader = (struct tls_reader){ inspect->issued, options->keylog };
@@ -85,13 +88,18 @@ static struct reassembly_sink sink_of(struct sink_context *context) {
 
 /* --- the end of a stream --- */
 
-/* Reads what is left, and hands the stream out. */
-static void live_report(struct inspect *inspect, struct live *live) {
+/* Reads what waits behind holes. */
+static void live_flush(struct inspect *inspect, struct live *live) {
     for (uint8_t direction = 0; direction < 2; direction++) {
         struct sink_context context = { inspect, &live->stream, direction };
         struct reassembly_sink sink = sink_of(&context);
         reassembly_flush(&live->directions[direction], &sink);
     }
+}
+
+/* Reads what is left, and hands the stream out. */
+static void live_report(struct inspect *inspect, struct live *live) {
+    live_flush(inspect, live);
     tls_end(&inspect->reader, &live->stream, &live->stream.last);
     inspect->options.on_stream(inspect->options.context, &live->stream);
 }
@@ -125,7 +133,7 @@ static void list_tidy(struct inspect *inspect, const struct flow_list *list, uin
 
 static void flows_tidy(struct inspect *inspect) {
     struct flow_table *flows = &inspect->flows;
-    list_tidy(inspect, &flows->closing, INSPECT_LINGER_S);
+    list_tidy(inspect, &flows->closing, inspect->options.linger_s);
     list_tidy(inspect, &flows->live, INSPECT_IDLE_S);
     while (flows->live.count + flows->closing.count > inspect->options.streams_max) {
         flow_finish(inspect, flows->closing.first ? flows->closing.first : flows->live.first);
@@ -194,6 +202,12 @@ static void tcp_note_flags(struct live *live, uint8_t direction, const struct pa
     }
     if (packet->tcp_flags & TCP_FIN) {
         stream->fin[direction] = true;
+        live->fin_end[direction] = packet->seq + (uint32_t)packet->payload_len + 1;
+    }
+    uint8_t other = (uint8_t)(1 - direction);
+    if ((packet->tcp_flags & TCP_ACK) && stream->fin[other] &&
+        packet->ack == live->fin_end[other]) {
+        live->fin_acked[other] = true;
     }
     live->closed = stream->saw_reset || (stream->fin[0] && stream->fin[1]);
 }
@@ -246,6 +260,9 @@ static void tcp_live(const struct work *work) {
         reassembly_add(&live->directions[direction], &in, &sink);
     }
     tcp_note_flags(live, direction, packet);
+    if (live->fin_acked[0] && live->fin_acked[1]) {
+        live_flush(inspect, live); /* nothing will be sent again */
+    }
     flow_touch(&inspect->flows, work->flow);
 }
 
@@ -311,6 +328,11 @@ static void on_tunnels(struct inspect *inspect, const struct packet *packet) {
             (void)flow_start(inspect, &outer, true);
         }
     }
+}
+
+void inspect_tick(struct inspect *inspect, uint64_t time_ns) {
+    clock_advance(inspect, time_ns);
+    flows_tidy(inspect);
 }
 
 void inspect_skip(struct inspect *inspect) {

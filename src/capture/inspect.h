@@ -29,6 +29,7 @@ struct inspect_options {
      * they say, which an interface's may. In a file one time that is odd, or a second clock,
      * would end every stream. */
     uint64_t step_ns;
+    uint64_t linger_s; /* before a stream that both ends closed is judged; 0: INSPECT_LINGER_S */
     /* Called once a stream, with all its facts; borrowed for the call. */
     void (*on_stream)(void *context, const struct stream *stream);
     void *context;
@@ -49,6 +50,9 @@ struct inspect *inspect_new(const struct inspect_options *options);
 /* One packet, as it was captured: `wire_len` bytes long, `data` of them there. */
 void inspect_packet(struct inspect *inspect, int link_type, struct bytes data, size_t wire_len,
                     uint64_t time_ns);
+
+/* Time passes, and no packet comes. */
+void inspect_tick(struct inspect *inspect, uint64_t time_ns);
 
 /* One packet that is not to be looked at, but has a frame number. */
 void inspect_skip(struct inspect *inspect);

@@ -91,6 +91,24 @@ static void an_odd_clock_ends_no_stream(void **state) {
     inspect_free(inspect);
 }
 
+static void time_passes_without_packets(void **state) {
+    (void)state;
+    handed_count = 0;
+    struct inspect *inspect =
+        inspect_new(&(struct inspect_options){ .linger_s = 2, .on_stream = on_stream });
+    assert_non_null(inspect);
+    send(inspect, 1, 1, TCP_SYN, SECOND);
+    send(inspect, 2, 1, TCP_RST, SECOND);
+    inspect_tick(inspect, 3 * SECOND);
+    assert_int_equal(handed_count, 0);
+    inspect_tick(inspect, 4 * SECOND);
+    assert_int_equal(handed_count, 1);
+    assert_int_equal(handed[0], 1);
+    inspect_tick(inspect, SECOND); /* the clock was set back */
+    assert_int_equal(handed_count, 1);
+    inspect_free(inspect);
+}
+
 static void a_new_syn_is_a_new_stream(void **state) {
     (void)state;
     struct inspect *inspect = start(0);
@@ -108,6 +126,7 @@ int main(void) {
         cmocka_unit_test(streams_are_bounded),
         cmocka_unit_test(idle_and_closed_streams_are_handed_out),
         cmocka_unit_test(an_odd_clock_ends_no_stream),
+        cmocka_unit_test(time_passes_without_packets),
         cmocka_unit_test(a_new_syn_is_a_new_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
