@@ -21,6 +21,7 @@
 #define PROGRESS_NS (NS_PER_S / 4)
 #define PROGRESS_PACKETS 65536
 #define NO_STREAM (-1)
+#define LIVE_LINGER_S 2 /* for what the network sends again */
 
 enum form { FORM_TEXT, FORM_JSON };
 
@@ -185,7 +186,9 @@ static void progress(struct run *run, const struct source *source, const char *n
     uint64_t size = 0;
     uint64_t at = source_position(source, &size);
     if (size > 0) {
-        fprintf(stderr, "\r%s: %llu %%  ", name, (unsigned long long)(100 * at / size));
+        fputc('\r', stderr);
+        inspect_print_name(name, stderr);
+        fprintf(stderr, ": %llu %%  ", (unsigned long long)(100 * at / size));
     }
 }
 
@@ -217,6 +220,7 @@ static int run_source(struct run *run, struct source *source, struct inspect *in
             }
             break;
         case SOURCE_IDLE:
+            inspect_tick(inspect, clock_wall_ms() * NS_PER_MS);
             break;
         case SOURCE_END:
             return 0;
@@ -266,11 +270,19 @@ static void print_tail(const struct run *run, const struct inspect_counts *count
     }
 }
 
+static void tell(const char *name, const char *text) {
+    fputs("reprise inspect: ", stderr);
+    inspect_print_name(name, stderr);
+    fputs(": ", stderr);
+    inspect_print_name(text, stderr);
+}
+
 /* One capture from its source to its print. */
 static int run_capture(struct run *run, struct source *source, const char *name) {
     struct err err = { 0 };
     const struct inspect_options options = {
         .keylog = run->keylog,
+        .linger_s = run->options.interface ? LIVE_LINGER_S : 0,
         .step_ns = run->options.interface ? 0 : INSPECT_STEP_NS,
         .on_stream = on_stream,
         .context = run,
@@ -299,8 +311,8 @@ static int run_capture(struct run *run, struct source *source, const char *name)
     }
     if (status != CMD_OK) {
         fflush(stdout);
-        fprintf(stderr, "reprise inspect: %s: %s (after %llu packets)\n", name, err.text,
-                (unsigned long long)counts.packets);
+        tell(name, err.text);
+        fprintf(stderr, " (after %llu packets)\n", (unsigned long long)counts.packets);
     }
     inspect_free(inspect);
     return run->failed ? CMD_FAILED : status;
@@ -342,7 +354,8 @@ static struct source *open_source(const struct options *options, const char *nam
         source = NULL;
     }
     if (!source) {
-        fprintf(stderr, "reprise inspect: %s: %s\n", name, err.text);
+        tell(name, err.text);
+        fputc('\n', stderr);
     }
     return source;
 }
@@ -460,7 +473,9 @@ int cmd_inspect(int argc, char **argv) {
     int status = CMD_OK;
     for (int i = optind; i < argc && !interrupted; i++) {
         if (files > 1) {
-            printf("%s== %s\n", i > optind ? "\n" : "", argv[i]);
+            fputs(i > optind ? "\n== " : "== ", stdout);
+            inspect_print_name(argv[i], stdout);
+            fputc('\n', stdout);
         }
         if (inspect_one(&options, argv[i]) != CMD_OK) {
             status = CMD_FAILED;

@@ -37,6 +37,12 @@ void inspected_ends(const struct stream *stream, char *client, char *server, siz
 /* inspect_text.c: one stream, with its ladder. */
 void inspect_print_text(const struct inspected *inspected, const struct style *style, FILE *out);
 
+/* The length of the character of UTF-8 (RFC 3629) that text begins with; 0: it begins with none. */
+size_t inspect_utf8_len(const char *text);
+
+/* A name of the system's, whose control characters no terminal shall obey. */
+void inspect_print_name(const char *name, FILE *out);
+
 /* inspect_json.c: one stream as a JSON object; a string with its quotes. */
 void inspect_print_json(const struct inspected *inspected, FILE *out);
 void inspect_print_json_text(const char *text, FILE *out);

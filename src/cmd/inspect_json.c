@@ -6,15 +6,19 @@
 
 void inspect_print_json_text(const char *text, FILE *out) {
     fputc('"', out);
-    for (; *text; text++) {
+    while (*text) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') {
+        size_t len = inspect_utf8_len(text);
+        if (len == 0) {
+            fputs("\\ufffd", out); /* a file's name may be any bytes */
+        } else if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", c);
         } else if (c < 0x20) {
             fprintf(out, "\\u%04x", c);
         } else {
-            fputc(c, out);
+            fwrite(text, 1, len, out);
         }
+        text += len > 0 ? len : 1;
     }
     fputc('"', out);
 }

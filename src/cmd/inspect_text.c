@@ -173,3 +173,37 @@ void inspect_print_text(const struct inspected *inspected, const struct style *s
         fputc('\n', out);
     }
 }
+
+size_t inspect_utf8_len(const char *text) {
+    const unsigned char *at = (const unsigned char *)text;
+    if (at[0] < 0x80) {
+        return 1;
+    }
+    if (at[0] < 0xc2 || at[0] > 0xf4) {
+        return 0;
+    }
+    size_t len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    for (size_t i = 1; i < len; i++) {
+        if ((at[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    bool longer = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
+    bool none = (at[0] == 0xed && at[1] >= 0xa0) || (at[0] == 0xf4 && at[1] >= 0x90);
+    return longer || none ? 0 : len;
+}
+
+void inspect_print_name(const char *name, FILE *out) {
+    while (*name) {
+        const unsigned char *at = (const unsigned char *)name;
+        size_t len = inspect_utf8_len(name);
+        bool control = at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0);
+        if (len > 0 && !control) {
+            fwrite(name, 1, len, out);
+            name += len;
+        } else {
+            fprintf(out, "\\x%02x", *at);
+            name++;
+        }
+    }
+}

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -16,7 +17,7 @@ import pytest
 from lab.deadline import wait_until
 from lab.pcap import ACK, FIN, PSH, SYN, Capture, Packet, ethernet, ip_packet
 from lab.terminator import binary
-from test_inspect import inspect, streams
+from test_inspect import has_packet_socket, inspect, streams
 
 TICKET = bytes(range(16)) + bytes(160)
 CCS, FINISHED = b"\x14\x03\x03\0\1\1", b"\x16\x03\x03\0\x28" + b"\xf3" * 40
@@ -377,3 +378,82 @@ def test_a_filter_on_a_file_hides_packets_and_counts_them(tmp_path, form):
     assert "not known" not in text and "1 TCP stream," in text
     [stream] = streams("--filter", "port 40001", path).values()
     assert stream["first_frame"] == len(one.packets) + 1
+
+
+def test_frames_count_as_wireshark_counts_them(tmp_path):
+    """Blocks of pcapng that are no packets, and that have a frame number there."""
+    flow = full(Flow())
+    capture = Capture()
+    capture.add(flow.packets)
+    data = capture.pcapng()
+    first = data.index(struct.pack("<I", 6) + struct.pack("<I", 32 + len(capture.frames[0][1]) + 2))
+    for kind, frames in ((9, 1), (0x204, 1), (0x216, 1), (0x221, 1), (0xBAD, 1), (0x40000BAD, 1),
+                         (4, 0), (5, 0), (0x777, 0)):
+        block = struct.pack("<II", kind, 52) + bytes(40) + struct.pack("<I", 52)
+        path = tmp_path / "blocks.pcapng"
+        path.write_bytes(data[:first] + block + data[first:])
+        assert only_stream(path)["first_frame"] == 1 + frames, hex(kind)
+
+
+def test_a_ticket_behind_a_hole_is_known_once_all_is_acknowledged(tmp_path):
+    """The next connection offers it."""
+    one = Flow().data("c", record(EMPTY_OFFER)).data("s", record(ANSWER), drop=True)
+    one.data("s", record(CERTIFICATE, DONE)).data("c", record(CLIENT_KEY), CCS, FINISHED)
+    issued = record(message(4, struct.pack("!I", 300) + sized(2, TICKET)))
+    one.data("s", issued, CCS, FINISHED).close()
+    two = abbreviated(Flow(("10.0.0.1", 40001), start_s=5))
+    got = streams(save(tmp_path, one.packets, two.packets))
+    assert got[1]["handshakes"][0]["client_hello"]["ticket"]["issued"]["stream"] == 0
+
+
+def test_names_of_files_are_shown_and_not_obeyed(tmp_path):
+    path = save(tmp_path, full(Flow()).packets)
+    name = os.fsencode(tmp_path) + b"/a\xff\x1b[2J\xc2\x9bm\xc3\xa9.pcap"
+    os.rename(path, name)
+
+    def run(*args, code=0):
+        done = subprocess.run([binary(), "inspect", *args], capture_output=True, timeout=60)
+        assert done.returncode == code
+        return done.stdout, done.stderr
+
+    assert json.loads(run("--json", name)[0])["source"].endswith("/a\ufffd\x1b[2J\x9bm\xe9.pcap")
+    out, _ = run(name, name)
+    assert b"\x1b" not in out and b"/a\\xff\\x1b[2J\\xc2\\x9bm\xc3\xa9.pcap" in out
+    _, err = run(name + b"\x1b", code=1)
+    assert b"\x1b" not in err and b"pcap\\x1b: " in err
+
+
+def test_an_interface_that_is_not_there_is_named_once():
+    done = subprocess.run([binary(), "inspect", "-i", "nosuch0"], capture_output=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.count(b"nosuch0") == 1
+
+
+def told_after_a_connection(listener, out):
+    """Whether it is told without another one; what came before the filter stood is not seen."""
+    with socket.create_connection(listener.getsockname()), listener.accept()[0]:
+        pass
+    try:
+        return wait_until("the stream is told", lambda: "stream 0 " in out.read_text(), timeout_s=6)
+    except AssertionError:
+        return False
+
+
+def test_an_interface_tells_a_stream_without_waiting_for_packets(tmp_path):
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    out = tmp_path / "out"
+    command = [binary(), "inspect", "-i", "lo", "--brief", "--all", "-f", f"tcp port {port}"]
+    with open(out, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        wait_until(
+            lambda: "it waits for packets",
+            lambda: process.poll() is not None or has_packet_socket(process.pid),
+        )
+        if process.poll() is not None:
+            pytest.skip(f"may not capture: {out.read_text()}")
+        assert any(told_after_a_connection(listener, out) for _ in range(4))
+    finally:
+        process.kill()
+        process.wait()
+        listener.close()
