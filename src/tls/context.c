@@ -10,16 +10,27 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "base/crypto.h"
 #include "tls/check.h"
 #include "tls/conn.h"
 
 #define FILE_BYTES_MAX (64 * 1024 * 1024) /* of a CA or CRL file */
 
-/* What reading a profile's files needs, passed as one. */
+/* Owned bytes; freed by the caller. */
+struct file {
+    uint8_t *data;
+    size_t len;
+};
+
+/* What reading a profile's files needs, passed as one. Each file is read once: what the
+ * fingerprint says is what the contexts have. */
 struct loader {
     const struct config *config;
     const struct config_profile *profile;
     struct err *err;
+    struct file *chains; /* as the profile's certificates */
+    struct file ca;
+    struct file crl;
 };
 
 const char *tls_error_text(char *buf, size_t cap) {
@@ -35,12 +46,6 @@ static int load_fail(const struct loader *l, unsigned line, const char *what, co
     return err_set(l->err, "%s:%u: %s '%s' cannot be used: %s, expected PEM", l->config->file, line,
                    what, file, tls_error_text(why, sizeof(why)));
 }
-
-/* Owned bytes; freed by the caller. */
-struct file {
-    uint8_t *data;
-    size_t len;
-};
 
 static int file_read(const struct loader *l, unsigned line, const char *what, const char *path,
                      struct file *out) {
@@ -81,11 +86,37 @@ out:
     return rc;
 }
 
+static BIO *file_bio(const struct file *f) {
+    return BIO_new_mem_buf(f->data, (ossl_ssize_t)f->len);
+}
+
+/* Whether a reader of PEM stopped at the end of the file, not at a fault. */
+static bool is_at_end(void) {
+    bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    if (at_end) {
+        ERR_clear_error();
+    }
+    return at_end;
+}
+
+static int ctx_use_chain(SSL_CTX *ctx, const struct file *pem) {
+    BIO *bio = file_bio(pem);
+    X509 *one = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
+    bool ok = one && SSL_CTX_use_certificate(ctx, one) == 1 && SSL_CTX_clear_chain_certs(ctx) == 1;
+    X509_free(one);
+    while (ok && (one = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        ok = SSL_CTX_add1_chain_cert(ctx, one) == 1;
+        X509_free(one);
+    }
+    BIO_free(bio);
+    return ok && is_at_end() ? 0 : -1;
+}
+
 /* RSA and ECDSA side by side: the library keeps one certificate for each kind of
  * key and takes the one that the client's signature algorithms allow. */
-static int ctx_add_certificate(const struct loader *l, SSL_CTX *ctx,
-                               const struct config_certificate *c) {
-    if (SSL_CTX_use_certificate_chain_file(ctx, c->chain_file) != 1) {
+static int ctx_add_certificate(const struct loader *l, SSL_CTX *ctx, size_t i) {
+    const struct config_certificate *c = &l->profile->certificates[i];
+    if (ctx_use_chain(ctx, &l->chains[i]) != 0) {
         return load_fail(l, c->line, "certificate chain", c->chain_file);
     }
     if (SSL_CTX_use_PrivateKey_file(ctx, c->key_file, SSL_FILETYPE_PEM) != 1) {
@@ -97,7 +128,53 @@ static int ctx_add_certificate(const struct loader *l, SSL_CTX *ctx,
     return 0;
 }
 
-static int ctx_set_client_auth(const struct loader *l, SSL_CTX *ctx, const struct file *crl) {
+/* Names the authorities to clients. */
+static int ctx_name_authorities(SSL_CTX *ctx, const struct file *ca) {
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    BIO *bio = file_bio(ca);
+    int rc = names && bio && SSL_add_bio_cert_subjects_to_stack(names, bio) == 1 ? 0 : -1;
+    BIO_free(bio);
+    SSL_CTX_set_client_CA_list(ctx, names);
+    return rc;
+}
+
+/* Trusts the certificates of client-ca; revocation lists among them count, too. */
+static int ctx_trust(SSL_CTX *ctx, const struct file *ca) {
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    BIO *bio = file_bio(ca);
+    STACK_OF(X509_INFO) *all = bio ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
+    size_t count = 0;
+    for (size_t i = 0; all && i < sk_X509_INFO_num(all); i++) {
+        const X509_INFO *one = sk_X509_INFO_value(all, i);
+        count += one->x509 && X509_STORE_add_cert(store, one->x509) == 1;
+        if (one->crl) {
+            X509_STORE_add_crl(store, one->crl);
+        }
+    }
+    sk_X509_INFO_pop_free(all, X509_INFO_free);
+    BIO_free(bio);
+    if (count == 0) {
+        OPENSSL_PUT_ERROR(PEM, PEM_R_NO_START_LINE);
+        return -1;
+    }
+    return ctx_name_authorities(ctx, ca);
+}
+
+static int ctx_add_crls(SSL_CTX *ctx, const struct file *crl) {
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    BIO *bio = file_bio(crl);
+    unsigned count = 0;
+    X509_CRL *one;
+    while (bio && (one = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+        count += X509_STORE_add_crl(store, one) == 1;
+        X509_CRL_free(one);
+    }
+    BIO_free(bio);
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return count > 0 && is_at_end() ? 0 : -1;
+}
+
+static int ctx_set_client_auth(const struct loader *l, SSL_CTX *ctx) {
     const struct config_profile *p = l->profile;
     if (p->client_auth == CLIENT_AUTH_NONE) {
         return 0;
@@ -105,31 +182,12 @@ static int ctx_set_client_auth(const struct loader *l, SSL_CTX *ctx, const struc
     bool require = p->client_auth == CLIENT_AUTH_REQUIRE;
     int mode = SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
     SSL_CTX_set_verify(ctx, mode, NULL);
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(p->client_ca_file);
-    if (!names || SSL_CTX_load_verify_locations(ctx, p->client_ca_file, NULL) != 1) {
-        sk_X509_NAME_pop_free(names, X509_NAME_free);
+    if (ctx_trust(ctx, &l->ca) != 0) {
         return load_fail(l, p->line, "client-ca", p->client_ca_file);
     }
-    SSL_CTX_set_client_CA_list(ctx, names);
-    if (!p->client_crl_file) {
-        return 0;
-    }
-    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    BIO *bio = BIO_new_mem_buf(crl->data, (ossl_ssize_t)crl->len);
-    unsigned count = 0;
-    X509_CRL *one;
-    while (bio && (one = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
-        count += X509_STORE_add_crl(store, one) == 1;
-        X509_CRL_free(one);
-    }
-    bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    BIO_free(bio);
-    if (count == 0 || !at_end) {
-        return load_fail(l, p->line, "client-crl", p->client_crl_file);
-    }
-    ERR_clear_error();
-    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-    return 0;
+    return p->client_crl_file && ctx_add_crls(ctx, &l->crl) != 0
+               ? load_fail(l, p->line, "client-crl", p->client_crl_file)
+               : 0;
 }
 
 static int ctx_set_protocol(const struct loader *l, SSL_CTX *ctx) {
@@ -162,17 +220,17 @@ static void ctx_set_resumption(SSL_CTX *ctx, unsigned tickets) {
     tls_conn_set_callbacks(ctx);
 }
 
-static SSL_CTX *ctx_make(const struct loader *l, const struct file *crl, unsigned tickets) {
+static SSL_CTX *ctx_make(const struct loader *l, unsigned tickets) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx) {
         err_set(l->err, "%s:%u: no memory for a TLS context", l->config->file, l->profile->line);
         return NULL;
     }
-    if (ctx_set_protocol(l, ctx) != 0 || ctx_set_client_auth(l, ctx, crl) != 0) {
+    if (ctx_set_protocol(l, ctx) != 0 || ctx_set_client_auth(l, ctx) != 0) {
         goto fail;
     }
     for (size_t i = 0; i < l->profile->certificate_count; i++) {
-        if (ctx_add_certificate(l, ctx, &l->profile->certificates[i]) != 0) {
+        if (ctx_add_certificate(l, ctx, i) != 0) {
             goto fail;
         }
     }
@@ -201,11 +259,15 @@ static void describe_leaf(X509 *leaf, struct tls_certificate *out) {
     EVP_PKEY_free(key);
 }
 
-/* Reads one leaf: describes it, and adds its DER to `out`. */
-static int read_leaf(const struct loader *l, const struct config_certificate *c,
-                     struct tls_certificate *described, struct file *out) {
-    BIO *bio = BIO_new_file(c->chain_file, "r");
-    X509 *leaf = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+/* Reads a chain; describes its leaf, and adds the leaf's DER to `out`. */
+static int read_chain(const struct loader *l, size_t i, struct tls_certificate *described,
+                      struct file *out) {
+    const struct config_certificate *c = &l->profile->certificates[i];
+    if (file_read(l, c->line, "certificate chain", c->chain_file, &l->chains[i]) != 0) {
+        return -1;
+    }
+    BIO *bio = file_bio(&l->chains[i]);
+    X509 *leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
     BIO_free(bio);
     int len = leaf ? i2d_X509(leaf, NULL) : -1;
     uint8_t *grown = len > 0 ? realloc(out->data, out->len + (size_t)len) : NULL;
@@ -222,52 +284,56 @@ static int read_leaf(const struct loader *l, const struct config_certificate *c,
     return 0;
 }
 
-/* The leaf certificates' DER, one after the other, for the fingerprint. */
-static int read_leaves(const struct loader *l, struct tls_profile *profile, struct file *out) {
-    profile->certificates = calloc(l->profile->certificate_count, sizeof(*profile->certificates));
-    if (!profile->certificates) {
-        return err_set(l->err, "%s:%u: no memory for certificates", l->config->file,
-                       l->profile->line);
+/* All files but the private keys. `leaves`: the leaf certificates' DER, one after the
+ * other, for the fingerprint. */
+static int read_files(struct loader *l, struct tls_profile *profile, struct file *leaves) {
+    const struct config_profile *p = l->profile;
+    profile->certificates = calloc(p->certificate_count, sizeof(*profile->certificates));
+    l->chains = calloc(p->certificate_count, sizeof(*l->chains));
+    if (!profile->certificates || !l->chains) {
+        return err_set(l->err, "%s:%u: no memory for certificates", l->config->file, p->line);
     }
-    for (size_t i = 0; i < l->profile->certificate_count; i++) {
-        if (read_leaf(l, &l->profile->certificates[i], &profile->certificates[i], out) != 0) {
+    for (size_t i = 0; i < p->certificate_count; i++) {
+        if (read_chain(l, i, &profile->certificates[i], leaves) != 0) {
             return -1;
         }
     }
-    return 0;
+    if (p->client_ca_file && file_read(l, p->line, "client-ca", p->client_ca_file, &l->ca) != 0) {
+        return -1;
+    }
+    return p->client_crl_file ? file_read(l, p->line, "client-crl", p->client_crl_file, &l->crl)
+                              : 0;
+}
+
+/* A chain's file may have the private key in it. */
+static void loader_fini(struct loader *l) {
+    for (size_t i = 0; l->chains && i < l->profile->certificate_count; i++) {
+        crypto_wipe(l->chains[i].data, l->chains[i].len);
+        free(l->chains[i].data);
+    }
+    free(l->chains);
+    free(l->ca.data);
+    free(l->crl.data);
 }
 
 static struct bytes file_bytes(const struct file *f) {
     return (struct bytes){ f->data, f->len };
 }
 
-static int profile_load(const struct loader *l, struct tls_profile *profile) {
-    const struct config_profile *p = l->profile;
+static int profile_load(struct loader *l, struct tls_profile *profile) {
     struct file leaves = { 0 };
-    struct file ca = { 0 };
-    struct file crl = { 0 };
-    int rc = -1;
-    profile->config = p;
-    if (read_leaves(l, profile, &leaves) != 0 ||
-        (p->client_ca_file && file_read(l, p->line, "client-ca", p->client_ca_file, &ca) != 0) ||
-        (p->client_crl_file &&
-         file_read(l, p->line, "client-crl", p->client_crl_file, &crl) != 0)) {
-        goto out;
+    profile->config = l->profile;
+    int rc = read_files(l, profile, &leaves);
+    if (rc == 0) {
+        policy_init(&profile->policy, l->profile,
+                    &(struct policy_material){ file_bytes(&leaves), file_bytes(&l->ca),
+                                               file_bytes(&l->crl) });
     }
-    policy_init(
-        &profile->policy, p,
-        &(struct policy_material){ file_bytes(&leaves), file_bytes(&ca), file_bytes(&crl) });
-    for (unsigned n = 1; n <= TLS_TICKETS_MAX; n++) {
-        profile->ctx[n - 1] = ctx_make(l, &crl, n);
-        if (!profile->ctx[n - 1]) {
-            goto out;
-        }
+    for (unsigned n = 1; rc == 0 && n <= TLS_TICKETS_MAX; n++) {
+        profile->ctx[n - 1] = ctx_make(l, n);
+        rc = profile->ctx[n - 1] ? 0 : -1;
     }
-    rc = 0;
-out:
     free(leaves.data);
-    free(ca.data);
-    free(crl.data);
     return rc;
 }
 
@@ -284,9 +350,11 @@ struct tls_set *tls_set_load(const struct config *config, struct err *err) {
     set->config_profiles = config->profiles;
     set->count = config->profile_count;
     for (size_t i = 0; i < set->count; i++) {
-        struct loader l = { config, &config->profiles[i], err };
+        struct loader l = { .config = config, .profile = &config->profiles[i], .err = err };
         ERR_clear_error();
-        if (profile_load(&l, &set->profiles[i]) != 0) {
+        int rc = profile_load(&l, &set->profiles[i]);
+        loader_fini(&l);
+        if (rc != 0) {
             tls_set_free(set);
             return NULL;
         }

@@ -354,6 +354,22 @@ def test_reloads_under_load_lose_nothing(house, visitor, reload):
     assert crowd.resumed == crowd.visits
 
 
+def test_files_are_read_once(house, certs, tmp_path):
+    """What policy and contexts are made from is the same, also when a file is replaced
+    meanwhile: a pipe tells its content to the first reader only."""
+    service = house(client_certificate="require", client_ca=certs.client_ca.file)
+    profile = service.config["client-ssl-profiles"][0]
+    for place, key in ((profile["certificates"][0], "chain"), (profile, "client-ca")):
+        pipe = tmp_path / key
+        os.mkfifo(pipe)
+        content = Path(place[key]).read_bytes()
+        threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True).start()
+        place[key] = str(pipe)
+    service.write_config()
+    done = run("check", service.file)
+    assert done.returncode == 0, done.stderr
+
+
 def break_certificate(service, folder):
     """A file that a profile names is not what it should be (R11)."""
     bad = folder / "bad.pem"
