@@ -16,7 +16,13 @@ enum block_type {
     BLOCK_PACKET = 2, /* obsolete */
     BLOCK_SIMPLE_PACKET = 3,
     BLOCK_ENHANCED_PACKET = 6,
+    BLOCK_JOURNAL = 9,
     BLOCK_SECRETS = 10,
+    BLOCK_SYSDIG_EVENT = 0x204,
+    BLOCK_SYSDIG_EVENT_2 = 0x216,
+    BLOCK_SYSDIG_EVENT_2_LARGE = 0x221,
+    BLOCK_CUSTOM = 0xbad,
+    BLOCK_CUSTOM_NOT_COPIED = 0x40000bad,
 };
 
 enum { OPTION_END = 0, OPTION_TIME_RESOLUTION = 9, OPTION_TIME_OFFSET = 14 };
@@ -281,6 +287,13 @@ enum source_status pcapng_next(struct pcapng *pcapng, struct source_packet *pack
                 return SOURCE_SECRETS;
             }
             break;
+        case BLOCK_JOURNAL:
+        case BLOCK_SYSDIG_EVENT:
+        case BLOCK_SYSDIG_EVENT_2:
+        case BLOCK_SYSDIG_EVENT_2_LARGE:
+        case BLOCK_CUSTOM:
+        case BLOCK_CUSTOM_NOT_COPIED:
+            return SOURCE_SKIPPED; /* a frame to Wireshark */
         default:
             break;
         }

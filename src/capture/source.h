@@ -28,7 +28,7 @@ struct source_packet {
 
 enum source_status {
     SOURCE_PACKET,  /* *packet is filled */
-    SOURCE_SKIPPED, /* a packet of a file that the filter refuses; it counts */
+    SOURCE_SKIPPED, /* what has a frame number, and is no packet or one that the filter refuses */
     SOURCE_SECRETS, /* a TLS key log is embedded: packet->data is its text */
     SOURCE_IDLE,    /* live: nothing came for a while */
     SOURCE_END,     /* */
