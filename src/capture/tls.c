@@ -317,10 +317,10 @@ static void record_end(const struct step *step) {
  * takes no memory before it comes. */
 static void record_keep(struct side *side, struct bytes data) {
     uint32_t want = side->record_have + (uint32_t)data.len;
-    if (data.len == 0 || want > RECORD_MAX) {
+    if (!data.data || data.len == 0 || want > RECORD_MAX) {
         return;
     }
-    if (want > side->record_cap) {
+    if (!side->record || want > side->record_cap) {
         uint32_t cap = want > 2 * side->record_cap ? want : 2 * side->record_cap;
         uint8_t *grown = realloc(side->record, cap);
         if (!grown) {
@@ -377,7 +377,9 @@ static void record_bytes(const struct step *step, struct bytes data) {
         return;
     }
     if (side->record_type == RECORD_ALERT) { /* of two bytes: see record_begin */
-        memcpy(side->alert + sizeof(side->alert) - side->record_left, data.data, data.len);
+        for (size_t i = 0; i < data.len; i++) {
+            side->alert[sizeof(side->alert) - side->record_left + i] = data.data[i];
+        }
     } else if (side->record_type == RECORD_HANDSHAKE && !message_bytes(step, data, false)) {
         /* No message begins here: its ChangeCipherSpec was lost, or it is no TLS. */
         side->record_encrypted = true;
