@@ -538,6 +538,38 @@ REFUSED = [("client", client_hello(EMS, extension(35, TICKET))),
 RESUMED = [REFUSED[0], ("server", server_hello(EMS, extension(35)) + FINISHED), ("client", FINISHED)]
 
 
+def psk_offer(identity):
+    binder = bytes(32)
+    return extension(41, vector(2, vector(2, identity) + bytes(4)) + vector(2, vector(1, binder)))
+
+
+TLS_1_3_CHOSEN = extension(43, b"\3\4")
+RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+
+
+@pytest.mark.parametrize("identity, word", [(b"alice", "external-psk"), (TICKET, None)])
+def test_a_short_psk_may_be_external(identity, word, capture_file):
+    offer = client_hello(TLS_1_3_OFFERED, psk_offer(identity))
+    packets = by_hand(("client", offer), ("server", server_hello(TLS_1_3_CHOSEN)),
+                      ("server", record(23, bytes(900))), ("client", record(23, bytes(60))))
+    got = streams(capture_file(packets))[0]
+    assert got["verdict"] == "refused-psk"
+    words = [finding["reason"] for finding in got["why"]]
+    assert words.count("external-psk") == (word is not None), got["why"]
+
+
+def test_a_psk_that_a_second_hello_offers_no_more(capture_file):
+    retry = server_hello(TLS_1_3_CHOSEN).replace(bytes(32), RETRY_RANDOM)
+    packets = by_hand(("client", client_hello(TLS_1_3_OFFERED, psk_offer(TICKET))), ("server", retry),
+                      ("client", client_hello(TLS_1_3_OFFERED)),
+                      ("server", server_hello(TLS_1_3_CHOSEN)), ("server", record(23, bytes(900))),
+                      ("client", record(23, bytes(60))))
+    got = streams(capture_file(packets))[0]
+    assert got["verdict"] == "refused-psk"
+    found = {finding["reason"]: finding["certainty"] for finding in got["why"]}
+    assert found["hello-retry-request"] == "certain"
+
+
 def test_a_ticket_whose_issuing_server_hello_is_lost(capture_file):
     issuing = by_hand(*ISSUING)
     lost = next(n for n, p in enumerate(issuing) if p.data == ISSUING[1][1])
