@@ -32,7 +32,7 @@ static void put_checks(const struct lab_result *result, FILE *out) {
 }
 
 static void put_seen(const struct lab_result *result, FILE *out) {
-    put_text("capture", result->path, out);
+    put_text("capture", result->path ? result->path : result->scene->file, out);
     put_text("recorded_by", lab_record_word(result->record), out);
     fprintf(out, ",\"filter\":\"tcp.stream eq %u\"", lab_act_stream(result->act));
     if (result->stream) {

@@ -99,7 +99,9 @@ void lab_print_text(const struct lab_result *result, const struct style *style, 
     if (result->log_line) {
         fprintf(out, "\n  the terminator's log: %s\n", result->log_line);
     }
-    fprintf(out, "\n  Wireshark: tcp.stream eq %u   in %s\n", lab_act_stream(act), result->path);
+    fprintf(out, "\n  Wireshark: tcp.stream eq %u   in %s%s\n", lab_act_stream(act),
+            result->path ? result->path : result->scene->file,
+            result->path ? "" : ", which --keep DIR keeps");
     print_costs(result, out);
     fputc('\n', out);
 }

@@ -298,7 +298,7 @@ static void act_result(struct play *play, size_t index, const char *scene_error)
         .number = (unsigned)index + 1,
         .act = &lab_acts[index],
         .scene = play->scene,
-        .path = play->path,
+        .path = play->options->keep ? play->path : NULL,
         .record = play->record,
         .log_line = played->line[0] ? played->line : NULL,
         .repeated = played->repeated,

@@ -22,7 +22,7 @@ struct lab_result {
     const struct lab_act *act;
     const struct lab_scene *scene;
     const char *error; /* null; or why it could not be played: then nothing below counts */
-    const char *path;  /* of the capture */
+    const char *path;  /* of the capture; null when it is not kept */
     enum lab_record record;
     const struct stream *stream; /* null: not in the capture */
     struct judgement judgement;

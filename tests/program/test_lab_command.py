@@ -313,6 +313,7 @@ def open_folder():
 
 def test_as_nobody(open_folder):
     out = lab(open_folder, "--act", "1,2,4,6,12", "--repeat", 2, "--brief", before=as_nobody())
+    assert "tcp.stream eq 1   in ssl-sample-session-ticket-disabled.pcap, which --keep DIR" in out
     assert "framed as TCP (no live capture)" in out and "5 acts, all as they should be" in out
 
 
