@@ -81,7 +81,8 @@ static void a_full_register_refuses(void **state) {
         first[n] = result == REPLAY_FIRST;
         count += first[n];
         assert_true(first[n] || result == REPLAY_FULL);
-        assert_true(first[n] || n > REPLAY_TICKETS_MIN / 2);
+        /* A bucket of eight that is full so early: once in a million runs. */
+        assert_true(first[n] || n > REPLAY_TICKETS_MIN / 8);
     }
     assert_in_range(count, REPLAY_TICKETS_MIN, 2 * REPLAY_TICKETS_MIN);
     for (uint64_t n = 0; n < OFFERS; n++) {
