@@ -102,6 +102,12 @@ static void event_alert(const struct event *event, char *out, size_t cap) {
              name ? name : "unknown");
 }
 
+double describe_since_s(const struct stream *stream, const struct event *event) {
+    uint64_t from_ns = stream->first.time_ns;
+    uint64_t at_ns = event->place.time_ns;
+    return at_ns > from_ns ? (double)(at_ns - from_ns) / (double)NS_PER_S : 0;
+}
+
 void describe_event(const struct event *event, char *out, size_t cap) {
     switch (event->kind) {
     case EVENT_HANDSHAKE:

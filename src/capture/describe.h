@@ -28,6 +28,9 @@ void describe_hex(const uint8_t *bytes, size_t len, char *out);
 /* The message of a row, in the article's words: "Client Hello", "New Session Ticket". */
 void describe_event(const struct event *event, char *out, size_t cap);
 
+/* Seconds from the stream's first packet to the row's; 0 when clocks say less. */
+double describe_since_s(const struct stream *stream, const struct event *event);
+
 /* What the row's message holds that matters to resumption, one thing a line. Returns how many
  * lines there are. */
 #define DESCRIBE_LINES_MAX 10

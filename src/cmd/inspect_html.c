@@ -1,6 +1,5 @@
 /* inspect_html.c: the report as one page: no script, no font, no picture from elsewhere. It is
  * written while streams come; the summary, known last, is moved to the top by its style. */
-#include "base/clock.h"
 #include "capture/describe.h"
 #include "cmd/inspect.h"
 
@@ -77,10 +76,7 @@ static void put_row(const struct stream *stream, const struct event *event, FILE
     char text[DESCRIBE_TEXT_MAX];
     describe_event(event, text, sizeof(text));
     bool from_client = event_is_from_client(stream, event);
-    uint64_t since = event->place.time_ns > stream->first.time_ns
-                         ? event->place.time_ns - stream->first.time_ns
-                         : 0;
-    fprintf(out, "<tr><td>%.6f<td>%llu%s", (double)since / (double)NS_PER_S,
+    fprintf(out, "<tr><td>%.6f<td>%llu%s", describe_since_s(stream, event),
             (unsigned long long)event->place.frame,
             from_client ? "<td>" : "<td><td class=arrow>&larr;<td class=server>");
     inspect_html_text(text, out);

@@ -1,7 +1,6 @@
 /* inspect_text.c: a stream as text: verdict, reasons, and the ladder of its messages. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "capture/describe.h"
 #include "cmd/inspect.h"
 
@@ -62,10 +61,7 @@ static void print_row(const struct stream *stream, const struct event *event,
     char text[DESCRIBE_TEXT_MAX];
     describe_event(event, text, sizeof(text));
     bool from_client = event_is_from_client(stream, event);
-    uint64_t since = event->place.time_ns > stream->first.time_ns
-                         ? event->place.time_ns - stream->first.time_ns
-                         : 0;
-    fprintf(out, "  %11.6f %7llu  ", (double)since / (double)NS_PER_S,
+    fprintf(out, "  %11.6f %7llu  ", describe_since_s(stream, event),
             (unsigned long long)event->place.frame);
     const char *color =
         event->kind == EVENT_HANDSHAKE ? (from_client ? "\033[36m" : "\033[34m") : "";

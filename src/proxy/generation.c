@@ -239,14 +239,10 @@ void cache_region_release(struct cache_region *region) {
     free(region);
 }
 
-void generation_caches_wipe(const struct generation *gen, const struct generation *newer) {
+void generation_caches_wipe(const struct generation *gen) {
     for (size_t i = 0; i < gen->cache_count; i++) {
-        struct cache_region *region = gen->caches[i];
-        bool kept = false;
-        for (size_t n = 0; region && n < newer->cache_count && !kept; n++) {
-            kept = newer->caches[n] == region;
-        }
-        if (region && !kept) {
+        const struct cache_region *region = gen->caches[i];
+        if (region && region->users == 1) {
             cache_wipe(&region->cache);
         }
     }

@@ -116,9 +116,9 @@ struct generation *generation_new(struct config *config, const struct generation
 /* Sets the tick boxes to what the file says: in older generations, too. Master only. */
 void generation_set_switches(const struct generation *gen);
 
-/* Wipes and gives back the caches that `newer` did not take over. Workers of `gen` that
- * still drain find nothing in them from then on. Master only. */
-void generation_caches_wipe(const struct generation *gen, const struct generation *newer);
+/* Wipes and gives back the caches that no other generation has. Workers of `gen` that still
+ * drain find nothing in them from then on. Master only. */
+void generation_caches_wipe(const struct generation *gen);
 
 /* One user less; the last one closes and frees it. Null is allowed. */
 void cache_region_release(struct cache_region *region);

@@ -585,7 +585,7 @@ static int master_apply(struct master *m, struct config *config, struct err *err
                     before.gen->config->drain_timeout_ms * NS_PER_MS + KILL_GRACE_NS);
         handover_wait(before.gen);
         if (!m->takeover) { /* the old service may yet go on with its caches */
-            generation_caches_wipe(before.gen, now.gen);
+            generation_caches_wipe(before.gen);
             log_in_force(m, before.gen);
         }
         generation_free(before.gen, now.gen);
