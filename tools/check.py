@@ -24,6 +24,9 @@ BUILD = TOP / "build"
 ASAN = BUILD / "asan"
 REPORTS = ASAN / "reports"
 
+# What LeakSanitizer writes when its process is killed while it looks for leaks: no finding.
+KILLED = re.compile(r"(==\d+==Unable to get registers from thread \d+\.\n)+")
+
 SANITIZERS = "abort_on_error=0:print_stacktrace=1:symbolize=1"
 ASAN_ENV = {
     "ASAN_OPTIONS": f"{SANITIZERS}:detect_stack_use_after_return=1:strict_string_checks=1",
@@ -213,8 +216,9 @@ def suite_program_asan():
     tally = pytest("tests/program", "program-asan", 1500, REPRISE_BIN=str(ASAN / "reprise"),
                    REPRISE_SANITIZED="1", **environment)
     for report in sorted(REPORTS.iterdir()):
-        print(f"--- {report}", report.read_text(errors="replace"), sep="\n", flush=True)
-        tally.failed += 1
+        text = report.read_text(errors="replace")
+        print(f"--- {report}", text, sep="\n", flush=True)
+        tally.failed += not KILLED.fullmatch(text)
     return tally
 
 

@@ -143,14 +143,15 @@ def test_the_log_goes_to_a_file(terminator, backends, certs, tmp_path):
         conf.service(conf.profile(certs.ecdsa), conf.pool(backend), log={"file": str(path)}),
         wait=False,
     )
-    service.log_file = path
     path.touch()
+    service.read_log(path)
     service.wait_event("ready")
     visit(service, certs)
     service.connections(1)
     moved = tmp_path / "service.log.1"
     path.rename(moved)
     service.ctl("reload")
+    service.read_log(path)
     visit(service, certs)
     wait_until("the new file", lambda: path.exists() and "event=connection" in path.read_text())
     assert moved.read_text().count("event=connection") == 1

@@ -132,3 +132,10 @@ def test_an_unknown_suite_is_refused():
     done = subprocess.run([TOP / "tools/check.py", "nothing"], capture_output=True, text=True)
     assert done.returncode == 1
     assert "usage" in done.stderr
+
+
+def test_a_leak_check_that_was_killed_is_no_report():
+    killed = "==15792==Unable to get registers from thread 15748.\n"
+    assert check.KILLED.fullmatch(killed) and check.KILLED.fullmatch(killed * 2)
+    assert not check.KILLED.fullmatch("")
+    assert not check.KILLED.fullmatch(killed + "==1==ERROR: LeakSanitizer: detected memory leaks\n")

@@ -230,6 +230,11 @@ class Terminator:
 
     # --- its log ---
 
+    def read_log(self, log_file):
+        """The log is this file from here on, read from its start."""
+        self.log_file = log_file
+        self._read_to = 0
+
     def text(self):
         """The log as it is now."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
