@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,8 +12,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 
 #define LOG_BUFFER_BYTES 65536
+#define STAMP_MAX 48
 #define LOG_TAIL 3 /* what ends a line: a brace, a newline, and room for a NUL */
 
 /* How a descriptor is written to without waiting. */
@@ -80,10 +81,14 @@ static bool line_put_char(struct log_line *line, char c) {
     return line_put(line, &c, 1);
 }
 
+/* What needs no quotes: printable ASCII but blanks, quotes, equals signs, backslashes. */
 static bool is_bare(struct bytes value) {
+    static const uint64_t bare[4] = {
+        ~0ull << 33 & ~(1ull << '"') & ~(1ull << '='),
+        ~(1ull << 63) & ~(1ull << ('\\' - 64)),
+    };
     for (size_t i = 0; i < value.len; i++) {
-        uint8_t c = value.data[i];
-        if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\') {
+        if (!(bare[value.data[i] / 64] >> value.data[i] % 64 & 1)) {
             return false;
         }
     }
@@ -134,6 +139,26 @@ static void line_field(struct log_line *line, const char *key, struct bytes valu
     }
 }
 
+/* The time as "2026-11-24T05:39:55.123Z". Its seconds are written once a second. */
+static const char *stamp_now(char out[static STAMP_MAX]) {
+    static char text[STAMP_MAX];
+    static size_t len;
+    static uint64_t text_s;
+    uint64_t now_ms = clock_wall_ms();
+    if (len == 0 || text_s != now_ms / MS_PER_S) {
+        text_s = now_ms / MS_PER_S;
+        time_t now_s = (time_t)text_s;
+        struct tm tm;
+        gmtime_r(&now_s, &tm);
+        len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.", &tm);
+    }
+    memcpy(out, text, len);
+    size_t digits = decimal_write_thousandths(now_ms % MS_PER_S, out + len);
+    out[len + digits] = 'Z';
+    out[len + digits + 1] = '\0';
+    return out;
+}
+
 void log_start(struct log_line *line, const char *event) {
     line->json = logger.json;
     line->full = false;
@@ -141,14 +166,8 @@ void log_start(struct log_line *line, const char *event) {
     if (line->json) {
         line_put_char(line, '{');
     }
-    uint64_t now_ms = clock_wall_ms();
-    time_t now_s = (time_t)(now_ms / MS_PER_S);
-    struct tm tm;
-    gmtime_r(&now_s, &tm);
-    char stamp[40];
-    size_t n = strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(stamp + n, sizeof(stamp) - n, ".%03uZ", (unsigned)(now_ms % MS_PER_S));
-    log_text(line, "time", stamp);
+    char stamp[STAMP_MAX];
+    log_text(line, "time", stamp_now(stamp));
     log_text(line, "event", event);
 }
 
@@ -178,17 +197,22 @@ void log_hex(struct log_line *line, const char *key, struct bytes value) {
     line_field(line, key, (struct bytes){ hex, 2 * len }, false);
 }
 
+static void log_number(struct log_line *line, const char *key, const char *text, size_t len) {
+    line_field(line, key, (struct bytes){ (const uint8_t *)text, len }, true);
+}
+
 void log_u64(struct log_line *line, const char *key, uint64_t value) {
-    char text[24];
-    int n = snprintf(text, sizeof(text), "%" PRIu64, value);
-    line_field(line, key, (struct bytes){ (const uint8_t *)text, (size_t)n }, true);
+    char text[DECIMAL_MAX];
+    log_number(line, key, text, decimal_write(value, text));
 }
 
 void log_ms(struct log_line *line, const char *key, uint64_t ns) {
-    char text[32];
+    char text[DECIMAL_MAX + 4];
     uint64_t us = ns / 1000;
-    int n = snprintf(text, sizeof(text), "%" PRIu64 ".%03u", us / 1000, (unsigned)(us % 1000));
-    line_field(line, key, (struct bytes){ (const uint8_t *)text, (size_t)n }, true);
+    size_t len = decimal_write(us / 1000, text);
+    text[len++] = '.';
+    len += decimal_write_thousandths(us % 1000, text + len);
+    log_number(line, key, text, len);
 }
 
 /* One write that does not block. */

@@ -204,7 +204,7 @@ static int write_config(const struct stage *stage, const struct lab_scene *scene
     if (!out) {
         return err_set_errno(err, errno, "cannot write '%s'", path);
     }
-    address_text((const struct sockaddr *)&stage->backend_address, backend, sizeof(backend));
+    address_text((const struct sockaddr *)&stage->backend_address, backend);
     fprintf(out,
             "workers: %d\n"
             "control-socket: \"%s/control.sock\"\n"
@@ -364,8 +364,8 @@ int stage_line(struct stage *stage, const struct sockaddr_in *client,
     char address[ADDRESS_TEXT_MAX];
     char local[ADDRESS_TEXT_MAX];
     char found[ADDRESS_TEXT_MAX];
-    address_text((const struct sockaddr *)client, address, sizeof(address));
-    address_text((const struct sockaddr *)&stage->recorded, local, sizeof(local));
+    address_text((const struct sockaddr *)client, address);
+    address_text((const struct sockaddr *)&stage->recorded, local);
     while (log_wait(stage, "connection", "client", address, line) == 0) {
         if (strcmp(lab_log_field(line, "local", found, sizeof(found)), local) == 0) {
             return 0;

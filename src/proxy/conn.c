@@ -118,9 +118,14 @@ static void side_close(struct conn_side *side) {
     backlog_free(&side->out);
 }
 
+/* Whether a send is to wait in the kernel for what follows it, to go out in one packet. */
+enum side_more { SEND_NOW, SEND_WITH_NEXT };
+
 /* Sends data, keeping in the side's backlog what the socket does not take.
  * Returns 0, or -1 when the socket failed. */
-static int side_send(struct conn *conn, struct conn_side *side, struct bytes data) {
+static int side_send(struct conn *conn, struct conn_side *side, struct bytes data,
+                     enum side_more more) {
+    const int flags = MSG_NOSIGNAL | (more == SEND_WITH_NEXT ? MSG_MORE : 0);
     if (data.len == 0) {
         return 0;
     }
@@ -128,7 +133,7 @@ static int side_send(struct conn *conn, struct conn_side *side, struct bytes dat
     if (!side->blocked && backlog_len(&side->out) == 0) { /* never before what waits */
         ssize_t n;
         do {
-            n = send(side->io.fd, data.data, data.len, MSG_NOSIGNAL);
+            n = send(side->io.fd, data.data, data.len, flags);
         } while (n < 0 && errno == EINTR);
         if (n < 0 && errno != EAGAIN) {
             return -1;
@@ -192,11 +197,11 @@ static enum side_read side_receive(struct conn_side *side, uint8_t *buf, size_t 
 }
 
 /* Sends what the library has put into the worker's out buffer. */
-static int conn_send_sealed(struct conn *conn) {
+static int conn_send_sealed(struct conn *conn, enum side_more more) {
     struct tls_io *io = &conn->worker->tls.io;
     struct bytes data = { io->out, io->out_len };
     io->out_len = 0;
-    return side_send(conn, &conn->client, data);
+    return side_send(conn, &conn->client, data, more);
 }
 
 /* --- ending -------------------------------------------------------------- */
@@ -278,7 +283,7 @@ void conn_close(struct conn *conn, enum conn_close why) {
 void conn_end(struct conn *conn, enum conn_close why) {
     if (conn->state == CONN_OPEN && !conn->client.shut && backlog_len(&conn->client.out) == 0) {
         tls_conn_close_notify(&conn->tls);
-        if (conn_send_sealed(conn) != 0) {
+        if (conn_send_sealed(conn, SEND_NOW) != 0) {
             why = CLOSE_CLIENT_RESET;
         }
     }
@@ -314,13 +319,15 @@ static void conn_opened(struct conn *conn) {
     conn->handshake_ns = clock_mono_ns() - conn->accepted_ns;
     conn->state = CONN_OPEN;
     report_count(conn);
-    conn_connect(conn);
 }
 
 static void conn_handshake(struct conn *conn) {
     conn->worker->tls.now_ms = clock_wall_ms();
     enum tls_status status = tls_conn_handshake(&conn->tls);
-    if (conn_send_sealed(conn) != 0) {
+    /* No client waits for TLS 1.3 tickets. They go out with the backend's first bytes, or
+     * by the next packet of the client, or when the kernel's timer (200 ms) is over. */
+    bool tickets = status == TLS_DONE && tls_conn_is_tls13(&conn->tls);
+    if (conn_send_sealed(conn, tickets ? SEND_WITH_NEXT : SEND_NOW) != 0) {
         conn_close(conn, CLOSE_CLIENT_RESET);
         return;
     }
@@ -435,12 +442,12 @@ static bool conn_decrypt(struct conn *conn) {
     }
     conn->bytes_in += total;
     struct bytes plain = { worker->plain, total };
-    int rc = conn->connected ? side_send(conn, &conn->backend, plain)
+    int rc = conn->connected ? side_send(conn, &conn->backend, plain, SEND_NOW)
                              : (total > 0 ? backlog_add(&conn->backend.out, plain) : 0);
     if (rc != 0) {
         conn_lose_backend(conn);
     }
-    if (conn_send_sealed(conn) != 0) { /* an alert, or the answer to a key update */
+    if (conn_send_sealed(conn, SEND_NOW) != 0) { /* an alert, or the answer to a key update */
         conn_close(conn, CLOSE_CLIENT_RESET);
         return false;
     }
@@ -495,6 +502,9 @@ static bool conn_receive_client(struct conn *conn) {
     if (conn->state != CONN_HELLO) {
         hello_free(conn); /* the library has taken what it held */
     }
+    if (conn->state == CONN_OPEN && conn->member == POOL_NONE) {
+        conn_connect(conn); /* not earlier: what the client has sent by now goes with it */
+    }
     return conn->state != CONN_CLOSED;
 }
 
@@ -527,7 +537,8 @@ static bool conn_read_backend(struct conn *conn) {
         conn_close(conn, CLOSE_TLS_ERROR);
         return false;
     }
-    if (conn_send_sealed(conn) != 0) {
+    /* When the backend has ended as well, close_notify follows. */
+    if (conn_send_sealed(conn, conn->backend.hangup ? SEND_WITH_NEXT : SEND_NOW) != 0) {
         conn_close(conn, CLOSE_CLIENT_RESET);
         return false;
     }
@@ -554,7 +565,10 @@ static bool conn_pass_ends(struct conn *conn) {
     if (conn->backend.eof && !conn->client.shut && backlog_len(&conn->client.out) == 0) {
         conn->client.shut = true;
         tls_conn_close_notify(&conn->tls);
-        if (conn_send_sealed(conn) != 0) {
+        /* The end of the stream follows in this call, unless the backend has yet to take
+         * what the client has sent. */
+        bool ends = !conn->client.eof || conn->backend.shut;
+        if (conn_send_sealed(conn, ends ? SEND_WITH_NEXT : SEND_NOW) != 0) {
             conn_close(conn, CLOSE_CLIENT_RESET);
             return false;
         }
@@ -654,36 +668,31 @@ static void conn_connected(struct conn *conn) {
     conn->connecting = false;
     conn->connected = true;
     conn->connect_ns = clock_mono_ns() - conn->connect_start_ns;
+    conn_set_idle(conn);
+}
+
+/* Puts the PROXY header, where the pool wants one, before all that the client has sent.
+ * Returns 0, or -1 when that failed. */
+static int conn_add_header(struct conn *conn) {
+    const struct config_pool *pool = conn->accepter->pool->config;
     uint8_t header[PROXY_V2_MAX];
-    size_t len = 0;
-    if (conn->accepter->pool->config->proxy_protocol == PROXY_PROTOCOL_V2 ||
-        conn->accepter->pool->config->demonstration) {
-        len = report_proxy_header(conn, header, sizeof(header));
-        if (len == 0) { /* a client's bytes must never stand where the header should */
-            conn->error = "PROXY header too large";
-            conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
-            return;
-        }
+    if (pool->proxy_protocol != PROXY_PROTOCOL_V2 && !pool->demonstration) {
+        return 0;
     }
-    /* The header goes first, with what the client has already sent behind it. */
+    size_t len = report_proxy_header(conn, header, sizeof(header));
+    if (len == 0) { /* a client's bytes must never stand where the header should */
+        conn->error = "PROXY header too large";
+        return -1;
+    }
     struct backlog waiting = conn->backend.out;
     conn->backend.out = (struct backlog){ 0 };
-    int rc = 0;
-    if (len > 0 && backlog_len(&waiting) == 0) {
-        rc = side_send(conn, &conn->backend, (struct bytes){ header, len });
-    } else if (backlog_len(&waiting) > 0) {
-        rc = len > 0 ? backlog_add(&conn->backend.out, (struct bytes){ header, len }) : 0;
-        if (rc == 0) {
-            rc = backlog_add(&conn->backend.out,
-                             (struct bytes){ waiting.data + waiting.at, backlog_len(&waiting) });
-        }
+    int rc = backlog_add(&conn->backend.out, (struct bytes){ header, len });
+    if (rc == 0 && backlog_len(&waiting) > 0) {
+        rc = backlog_add(&conn->backend.out,
+                         (struct bytes){ waiting.data + waiting.at, backlog_len(&waiting) });
     }
     backlog_free(&waiting);
-    if (rc != 0) {
-        conn_close(conn, CLOSE_BACKEND_RESET);
-        return;
-    }
-    conn_set_idle(conn);
+    return rc;
 }
 
 /* Lets go of the member tried last. */
@@ -708,42 +717,70 @@ static void backend_on_event(struct loop_io *io, uint32_t events) {
             return;
         }
         conn_connected(conn);
-        if (conn->state == CONN_CLOSED) {
-            return;
-        }
     }
     side_note(&conn->backend, events);
     conn_relay(conn);
+}
+
+/* Sends what waits for a backend that is being connected to: one on the same host is
+ * there by now. From the first byte on, it is the only one that can have the rest.
+ * Returns 0, or -1 when the connect has failed. */
+static int conn_send_first(struct conn *conn) {
+    size_t waits = backlog_len(&conn->backend.out);
+    int rc = side_flush(&conn->backend);
+    if (waits == 0 || backlog_len(&conn->backend.out) == waits) {
+        return rc;
+    }
+    conn_connected(conn); /* if it has failed since, its event tells */
+    return 0;
 }
 
 /* Begins a connect to the picked member. Returns 0, or -1 when it failed at once. */
 static int conn_try_member(struct conn *conn) {
     const struct config_address *to = &conn->accepter->pool->members[conn->member].address;
     struct loop *loop = &conn->worker->loop;
-    int one = 1;
+    const int one = 1;
+    const int zero = 0;
     int fd = socket(to->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
     conn->backend.io.fd = fd;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(fd, (const struct sockaddr *)&to->addr, to->addr_len) != 0 &&
-        errno != EINPROGRESS) {
-        return -1;
+    if (backlog_len(&conn->backend.out) > 0) { /* it goes with the last step of TCP's handshake */
+        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
     }
     conn->connecting = true;
-    if (loop_add(loop, &conn->backend.io, EPOLLIN | EPOLLRDHUP | EPOLLOUT, false) != 0) {
+    if ((connect(fd, (const struct sockaddr *)&to->addr, to->addr_len) != 0 &&
+         errno != EINPROGRESS) ||
+        conn_send_first(conn) != 0) {
         return -1;
     }
-    uint64_t timeout_ns = conn->accepter->pool->config->connect_timeout_ms * NS_PER_MS;
-    loop_timer_set(loop, &conn->timer, loop->now_ns + timeout_ns);
+    bool writable = conn->connected && !conn->backend.blocked;
+    if (loop_add(loop, &conn->backend.io, EPOLLIN | EPOLLRDHUP | (writable ? 0 : EPOLLOUT),
+                 false) != 0) {
+        if (conn->connected) {
+            conn_close(conn, CLOSE_NO_MEMORY);
+        }
+        return conn->connected ? 0 : -1;
+    }
+    if (conn->connecting) {
+        uint64_t timeout_ns = conn->accepter->pool->config->connect_timeout_ms * NS_PER_MS;
+        loop_timer_set(loop, &conn->timer, loop->now_ns + timeout_ns);
+    }
     return 0;
 }
 
 /* Tries members until one is being connected to, or none is left to try. */
 static void conn_connect(struct conn *conn) {
     struct pool *pool = conn->accepter->pool;
-    conn->connect_start_ns = conn->connect_start_ns ? conn->connect_start_ns : clock_mono_ns();
+    if (conn->tries == 0) {
+        conn->connect_start_ns = clock_mono_ns();
+        if (conn_add_header(conn) != 0) {
+            conn_close(conn, CLOSE_BACKEND_UNREACHABLE);
+            return;
+        }
+    }
     while (conn->tries <= pool->config->connect_retries) {
         conn->tries++;
         conn->member = pool_pick(pool, &conn->tried);

@@ -52,7 +52,7 @@ int demo_listen(struct config_address *address, struct err *err) {
         err_set_errno(err, errno, "cannot open the demonstration backend's socket");
         goto fail;
     }
-    address_text((const struct sockaddr *)&in, text, sizeof(text));
+    address_text((const struct sockaddr *)&in, text);
     *address = (struct config_address){ .text = strdup(text), .addr_len = len };
     memcpy(&address->addr, &in, sizeof(in));
     if (!address->text) {
@@ -94,7 +94,7 @@ static void tell(struct demo_conn *conn, const char *name, struct bytes value) {
 
 static void tell_address(struct demo_conn *conn, const struct sockaddr_storage *addr) {
     char text[ADDRESS_TEXT_MAX];
-    address_text((const struct sockaddr *)addr, text, sizeof(text));
+    address_text((const struct sockaddr *)addr, text);
     tell(conn, "client", (struct bytes){ (const uint8_t *)text, strlen(text) });
 }
 

@@ -434,7 +434,7 @@ static void log_listeners(const struct generation *gen) {
     for (size_t i = 0; i < gen->listener_count; i++) {
         struct log_line line;
         char address[ADDRESS_TEXT_MAX];
-        address_text((const struct sockaddr *)&gen->listeners[i].bound, address, sizeof(address));
+        address_text((const struct sockaddr *)&gen->listeners[i].bound, address);
         log_start(&line, "listen");
         log_text(&line, "level", "info");
         log_text(&line, "virtual-server", gen->listeners[i].vserver->name);

@@ -96,10 +96,10 @@ void report_log(const struct conn *conn, enum conn_close why) {
     log_start(&line, "connection");
     log_u64(&line, "worker", conn->worker->index);
     log_u64(&line, "connection", conn->id);
-    address_text(&conn->address.sa, text, sizeof(text));
+    address_text(&conn->address.sa, text);
     log_text(&line, "client", text);
     local_address(conn, &local);
-    address_text(&local.sa, text, sizeof(text));
+    address_text(&local.sa, text);
     log_text(&line, "local", text);
     log_text(&line, "virtual-server", conn->accepter->listener->vserver->name);
     log_tls(&line, conn);

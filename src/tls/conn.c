@@ -239,13 +239,10 @@ static void current_time(const SSL *ssl, struct timeval *out) {
 
 /* One line in one write, so that lines of several workers do not mix. */
 static void keylog_line(const SSL *ssl, const char *line) {
-    int fd = conn_of(ssl)->worker->keylog_fd;
-    if (fd >= 0) {
-        struct iovec parts[2] = { { (void *)(uintptr_t)line, strlen(line) },
-                                  { (void *)(uintptr_t) "\n", 1 } };
-        if (writev(fd, parts, 2) < 0) {
-            return; /* a debugging aid: the connection goes on */
-        }
+    struct iovec parts[2] = { { (void *)(uintptr_t)line, strlen(line) },
+                              { (void *)(uintptr_t) "\n", 1 } };
+    if (writev(conn_of(ssl)->worker->keylog_fd, parts, 2) < 0) {
+        return; /* a debugging aid: the connection goes on */
     }
 }
 
@@ -363,7 +360,6 @@ void tls_conn_set_callbacks(SSL_CTX *ctx) {
     SSL_CTX_sess_set_get_cb(ctx, session_get);
     SSL_CTX_sess_set_new_cb(ctx, session_new);
     SSL_CTX_set_alpn_select_cb(ctx, alpn_select, NULL);
-    SSL_CTX_set_keylog_callback(ctx, keylog_line);
     SSL_CTX_set_current_time_cb(ctx, current_time);
 }
 
@@ -431,6 +427,7 @@ static void ctx_prepare(const struct tls_conn *conn, SSL_CTX *ctx) {
                           v->action == RESUME_ACTION_RESUME ? v : NULL, conn->worker->now_ms);
     SSL_CTX_set_session_cache_mode(
         ctx, conn->cache ? SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_keylog_callback(ctx, conn->worker->keylog_fd >= 0 ? keylog_line : NULL);
     SSL_CTX_set_timeout(ctx, lifetime_s);
     SSL_CTX_set_session_psk_dhe_timeout(ctx, lifetime_s);
 }
@@ -655,6 +652,10 @@ enum tls_status tls_conn_handshake(struct tls_conn *conn) {
     /* TLS 1.3 tickets wait within the library for the next write. */
     SSL_write(conn->ssl, "", 0);
     return TLS_DONE;
+}
+
+bool tls_conn_is_tls13(const struct tls_conn *conn) {
+    return SSL_version(conn->ssl) == TLS1_3_VERSION;
 }
 
 enum tls_status tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t cap, size_t *len) {

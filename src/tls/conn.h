@@ -106,6 +106,9 @@ enum tls_status tls_conn_start(struct tls_conn *conn, struct tls_worker *worker,
  * it is done. */
 enum tls_status tls_conn_handshake(struct tls_conn *conn);
 
+/* Whether TLS 1.3 is spoken; the handshake is over. */
+bool tls_conn_is_tls13(const struct tls_conn *conn);
+
 /* Decrypts up to cap bytes. TLS_DONE with *len > 0, TLS_AGAIN, TLS_EOF or TLS_FAILED. */
 enum tls_status tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t cap, size_t *len);
 
