@@ -301,19 +301,20 @@ void log_write(struct log_line *line) {
     logger.dropped += !line_end(line);
 }
 
-void log_write_limited(struct log_line *line, uint64_t now_ns) {
-    if (logger.rate > 0) {
-        uint64_t cost_ns = NS_PER_S / logger.rate;
-        uint64_t tokens_ns = logger.tokens_ns + (now_ns - logger.filled_ns);
-        logger.tokens_ns = tokens_ns < NS_PER_S ? tokens_ns : NS_PER_S;
-        logger.filled_ns = now_ns;
-        if (logger.tokens_ns < cost_ns) {
-            logger.dropped++;
-            return;
-        }
-        logger.tokens_ns -= cost_ns;
+bool log_may_write(uint64_t now_ns) {
+    if (logger.rate == 0) {
+        return true;
     }
-    log_write(line);
+    uint64_t cost_ns = NS_PER_S / logger.rate;
+    uint64_t tokens_ns = logger.tokens_ns + (now_ns - logger.filled_ns);
+    logger.tokens_ns = tokens_ns < NS_PER_S ? tokens_ns : NS_PER_S;
+    logger.filled_ns = now_ns;
+    if (logger.tokens_ns < cost_ns) {
+        logger.dropped++;
+        return false;
+    }
+    logger.tokens_ns -= cost_ns;
+    return true;
 }
 
 void log_event(enum log_level level, const char *event, const char *fmt, ...) {

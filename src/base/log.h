@@ -30,7 +30,7 @@ struct log_line {
  * Before privileges are given up: a pipe is opened anew, so as not to block. */
 void log_open(int fd, bool json);
 
-/* Lines a second that log_limited lets through in this process; 0: no limit. */
+/* Lines a second that log_may_write lets through in this process; 0: no limit. */
 void log_set_rate(uint32_t lines_per_s);
 
 /* True: lines are kept in memory until log_flush. False (at first): written at once. */
@@ -50,9 +50,10 @@ void log_ms(struct log_line *line, const char *key, uint64_t ns);
 /* Ends the line and writes or buffers it. */
 void log_write(struct log_line *line);
 
-/* The same under the rate limit: may drop the line and count it. A summary
- * `event=log-dropped` follows when lines pass again. now_ns is clock_mono_ns(). */
-void log_write_limited(struct log_line *line, uint64_t now_ns);
+/* Whether the rate limit lets one more line through. If not, it is counted, and a summary
+ * `event=log-dropped` follows when lines pass again; so it is asked before a line is built,
+ * and once a line. now_ns is clock_mono_ns(). */
+bool log_may_write(uint64_t now_ns);
 
 /* Writes what is buffered, as far as the log takes it without blocking. */
 void log_flush(void);

@@ -93,6 +93,9 @@ void report_log(const struct conn *conn, enum conn_close why) {
     char text[ADDRESS_TEXT_MAX];
     union conn_address local;
     uint64_t now_ns = clock_mono_ns();
+    if (!log_may_write(now_ns)) {
+        return;
+    }
     log_start(&line, "connection");
     log_u64(&line, "worker", conn->worker->index);
     log_u64(&line, "connection", conn->id);
@@ -115,7 +118,7 @@ void report_log(const struct conn *conn, enum conn_close why) {
     log_ms(&line, "duration-ms", now_ns - conn->accepted_ns);
     log_text(&line, "close", conn_close_word(why));
     log_text(&line, "error", conn->error);
-    log_write_limited(&line, now_ns);
+    log_write(&line);
 }
 
 void report_count(const struct conn *conn) {
