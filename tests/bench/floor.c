@@ -130,8 +130,8 @@ static bool pass_on(struct side *from, struct side *to, const uint8_t *data, siz
     }
     memcpy(to->data, data + sent, to->held);
     if (from != to) {
-        side_watch(from, EPOLL_CTL_MOD, 0);
-        side_watch(to, EPOLL_CTL_MOD, to->peer && to->peer->held ? EPOLLOUT : EPOLLIN | EPOLLOUT);
+        side_watch(from, EPOLL_CTL_MOD, from->held ? EPOLLOUT : 0);
+        side_watch(to, EPOLL_CTL_MOD, from->held || to->ended ? EPOLLOUT : EPOLLIN | EPOLLOUT);
     } else {
         side_watch(to, EPOLL_CTL_MOD, EPOLLOUT);
     }
@@ -146,7 +146,7 @@ static void on_end(struct side *side) {
         return;
     }
     shutdown(to->fd, SHUT_WR);
-    side_watch(side, EPOLL_CTL_MOD, 0);
+    side_watch(side, EPOLL_CTL_MOD, side->held ? EPOLLOUT : 0);
 }
 
 static void on_readable(struct side *side) {
