@@ -690,11 +690,19 @@ EARLY = {
 @pytest.mark.parametrize("resume", [False, True], ids=["garbage", "session"])
 @pytest.mark.parametrize("data", EARLY.values(), ids=EARLY.keys())
 def test_early_data_is_passed_over(data, resume, service):
-    """The handshake goes on as if it had not come; with a good PSK it resumes."""
-    session = service.visit13().session if resume else None
-    with early(service, data, session) as client:
-        assert client.resumed == resume
-        client.finish13().echo().close()
+    """The handshake goes on as if it had not come; with a good PSK it resumes. What the kernel
+    hands over only after the server has answered is the library's to skip, and it skips 16 KB
+    at most: then, but not each time, more than that is refused."""
+    for last in (False, False, False, False, True):
+        session = service.visit13().session if resume else None
+        try:
+            with early(service, data, session) as client:
+                assert client.resumed == resume
+                client.finish13().echo().close()
+                return
+        except Ended as end:
+            if last or len(data) <= 16384 or "unexpected_message" not in str(end):
+                raise
 
 
 def test_early_data_in_pieces(service):
