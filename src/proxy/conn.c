@@ -172,6 +172,12 @@ static int side_flush(struct conn_side *side) {
     return 0;
 }
 
+/* Whether the kernel acknowledges at once what comes, as it does at first, or waits for data
+ * to go with it, for which a peer that has Nagle's algorithm on would wait in turn. */
+static void side_acknowledge(const struct conn_side *side, int at_once) {
+    setsockopt(side->io.fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof(at_once));
+}
+
 enum side_read { READ_DATA, READ_NOTHING, READ_EOF, READ_BROKEN };
 
 static enum side_read side_receive(struct conn_side *side, uint8_t *buf, size_t cap, size_t *len) {
@@ -708,20 +714,6 @@ static void conn_leave_member(struct conn *conn) {
     counter_add(conn->worker->counters, COUNT_BACKEND_FAILED, 1);
 }
 
-static void backend_on_event(struct loop_io *io, uint32_t events) {
-    struct conn *conn = (struct conn *)((char *)io - offsetof(struct conn, backend.io));
-    if (conn->connecting) {
-        if (events & (EPOLLERR | EPOLLHUP)) { /* it failed; else it can be written to */
-            conn_leave_member(conn);
-            conn_connect(conn);
-            return;
-        }
-        conn_connected(conn);
-    }
-    side_note(&conn->backend, events);
-    conn_relay(conn);
-}
-
 /* Sends what waits for a backend that is being connected to: one on the same host is
  * there by now. From the first byte on, it is the only one that can have the rest.
  * Returns 0, or -1 when the connect has failed. */
@@ -731,8 +723,26 @@ static int conn_send_first(struct conn *conn) {
     if (waits == 0 || backlog_len(&conn->backend.out) == waits) {
         return rc;
     }
+    side_acknowledge(&conn->backend, 1);
     conn_connected(conn); /* if it has failed since, its event tells */
     return 0;
+}
+
+static void backend_on_event(struct loop_io *io, uint32_t events) {
+    struct conn *conn = (struct conn *)((char *)io - offsetof(struct conn, backend.io));
+    side_note(&conn->backend, events);
+    if (conn->connecting) {
+        /* Unless it failed it can be written to. */
+        if ((events & (EPOLLERR | EPOLLHUP)) || conn_send_first(conn) != 0) {
+            conn_leave_member(conn);
+            conn_connect(conn);
+            return;
+        }
+        if (backlog_len(&conn->backend.out) == 0 && conn->connecting) {
+            conn_connected(conn);
+        }
+    }
+    conn_relay(conn);
 }
 
 /* Begins a connect to the picked member. Returns 0, or -1 when it failed at once. */
@@ -740,7 +750,6 @@ static int conn_try_member(struct conn *conn) {
     const struct config_address *to = &conn->accepter->pool->members[conn->member].address;
     struct loop *loop = &conn->worker->loop;
     const int one = 1;
-    const int zero = 0;
     int fd = socket(to->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
@@ -748,7 +757,7 @@ static int conn_try_member(struct conn *conn) {
     conn->backend.io.fd = fd;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (backlog_len(&conn->backend.out) > 0) { /* it goes with the last step of TCP's handshake */
-        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
+        side_acknowledge(&conn->backend, 0);
     }
     conn->connecting = true;
     if ((connect(fd, (const struct sockaddr *)&to->addr, to->addr_len) != 0 &&

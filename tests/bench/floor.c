@@ -1,6 +1,7 @@
 /* floor.c: what carrying a connection costs without TLS: the floor of what a terminator can.
  *
  *   floor echo PORT             a backend: sends back what comes, and closes after the end
+ *   floor http PORT             a backend: answers the first bytes with 100 bytes of HTTP, and closes
  *   floor relay PORT BACKEND    accept, connect, copy both ways, pass each end on, close
  *
  * On 127.0.0.1, one process, epoll, one buffer; the same options on its sockets as the
@@ -38,6 +39,7 @@ static int listener;
 static struct sockaddr_in backend;
 static uint8_t buffer[BUFFER_BYTES];
 static struct side *doomed;
+static bool answers; /* as an HTTP server does */
 
 static void die(const char *what) {
     perror(what);
@@ -149,10 +151,17 @@ static void on_end(struct side *side) {
     side_watch(side, EPOLL_CTL_MOD, side->held ? EPOLLOUT : 0);
 }
 
+static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n"
+                             "0123456789012345678901234567890123456789012345678\n"
+                             "0123456789012345678901234567890123456789012345678\n";
+
 static void on_readable(struct side *side) {
     struct side *to = side->peer ? side->peer : side;
     ssize_t n = recv(side->fd, buffer, sizeof(buffer), 0);
-    if (n == 0) {
+    if (n > 0 && answers) {
+        pass_on(side, side, (const uint8_t *)answer, sizeof(answer) - 1);
+        drop_both(side);
+    } else if (n == 0) {
         on_end(side);
     } else if (n < 0 && errno != EAGAIN) {
         drop_both(side);
@@ -203,8 +212,9 @@ int main(int argc, char **argv) {
     struct epoll_event events[EVENTS];
     struct rlimit files;
     bool relays = argc == 4 && strcmp(argv[1], "relay") == 0;
-    if (!relays && !(argc == 3 && strcmp(argv[1], "echo") == 0)) {
-        fputs("usage: floor echo PORT | floor relay PORT BACKEND_PORT\n", stderr);
+    answers = argc == 3 && strcmp(argv[1], "http") == 0;
+    if (!relays && !answers && !(argc == 3 && strcmp(argv[1], "echo") == 0)) {
+        fputs("usage: floor echo PORT | floor http PORT | floor relay PORT BACKEND_PORT\n", stderr);
         return 2;
     }
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

@@ -69,8 +69,7 @@ worker_processes 1;
 daemon off;
 pid nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 40000; }}
-worker_rlimit_nofile 40000;
+events {{ worker_connections 15000; }}
 stream {{
     server {{
         listen 127.0.0.1:{port} ssl backlog=4096;
@@ -97,6 +96,49 @@ sslVersionMin = TLSv1.2
 sessionCacheSize = 20000
 """
 
+NGINX_HTTP = """
+worker_processes 1;
+daemon off;
+pid nginx-http.pid;
+error_log stderr crit;
+events {{ worker_connections 15000; }}
+http {{
+    access_log off;
+    server {{
+        listen 127.0.0.1:{port} ssl backlog=4096;
+        ssl_certificate chain.pem;
+        ssl_certificate_key key.pem;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:bench:20m;
+        ssl_session_tickets on;
+        location / {{ proxy_pass http://127.0.0.1:{backend}; }}
+    }}
+}}
+"""
+
+HAPROXY_HTTP = HAPROXY.replace("mode tcp", "mode http")
+
+H2O = """
+num-threads: 1
+user: nobody
+proxy.timeout.keepalive: 0
+hosts:
+  default:
+    listen:
+      host: 127.0.0.1
+      port: {port}
+      ssl:
+        certificate-file: chain.pem
+        key-file: key.pem
+        minimum-version: TLSv1.2
+    paths:
+      /:
+        proxy.reverse.url: http://127.0.0.1:{backend}/
+"""
+
+# Debian's is linked with OpenSSL: one that was built with AWS-LC is named by its path.
+HAPROXY_AWS_LC = os.environ.get("HAPROXY_AWS_LC", "haproxy-aws-lc")
+
 # name: file and text of its configuration, command, package (None: not of Debian)
 PEERS = {
     "floor": (None, None, ["{folder}/floor", "relay", "{port}", "{backend}"], None),
@@ -104,7 +146,17 @@ PEERS = {
     "hitch": ("hitch.conf", HITCH, ["hitch", "--config", "hitch.conf"], "hitch"),
     "haproxy": ("haproxy.cfg", HAPROXY, ["haproxy", "-db", "-f", "haproxy.cfg"], "haproxy"),
     "nginx": ("nginx.conf", NGINX, ["nginx", "-p", "{folder}", "-c", "nginx.conf"], "nginx-light"),
+    "haproxy-aws-lc": ("haproxy-aws-lc.cfg", HAPROXY, [HAPROXY_AWS_LC, "-db", "-f", "haproxy-aws-lc.cfg"], None),
     "stunnel": ("stunnel.conf", STUNNEL, ["stunnel4", "{folder}/stunnel.conf"], "stunnel4"),
+}
+
+# Those that pass HTTP on, for works of HTTP only; the floor and Reprise pass its bytes on.
+HTTP_PEERS = {
+    "floor": PEERS["floor"],
+    "reprise": PEERS["reprise"],
+    "h2o": ("h2o.conf", H2O, ["h2o", "-c", "h2o.conf"], "h2o"),
+    "nginx (HTTP)": ("nginx-http.conf", NGINX_HTTP, ["nginx", "-p", "{folder}", "-c", "nginx-http.conf"], "nginx-light"),
+    "haproxy (HTTP)": ("haproxy-http.cfg", HAPROXY_HTTP, ["haproxy", "-db", "-f", "haproxy-http.cfg"], "haproxy"),
 }
 
 
@@ -156,7 +208,7 @@ def start(command, folder, cpu, port):
 
 def start_peer(name, folder, backend, cpu, reprise):
     """Returns (process, port), or None when there is no such program here or it fails."""
-    file, text, command, _ = PEERS[name]
+    file, text, command, _ = {**PEERS, **HTTP_PEERS}[name]
     port = free_port()
     values = {"port": port, "backend": backend, "folder": folder, "reprise": reprise}
     command = [part.format(**values) for part in command]
@@ -170,7 +222,10 @@ def start_peer(name, folder, backend, cpu, reprise):
 
 def version(name):
     """Its Debian package's version, or the program's own word."""
-    package = PEERS[name][3]
+    command, package = {**PEERS, **HTTP_PEERS}[name][2:]
+    if name == "haproxy-aws-lc":
+        done = subprocess.run([*command[:1], "-v"], capture_output=True, text=True)
+        return done.stdout.split()[2] if done.returncode == 0 else ""
     if package is None:
         return ""
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)

@@ -27,6 +27,7 @@ import peers
 TOP = peers.TOP
 SERVER_CPU, CLIENT_CPU = 0, max(0, (os.cpu_count() or 1) - 1)
 SMALL = ["--payload", "100", "--groups", "X25519:P-256"]
+HTTP = ["--http", "/", "--groups", "X25519:P-256"]
 TLS12 = ["--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256"]
 TLS13 = ["--ciphers", "TLS_AES_128_GCM_SHA256"]
 
@@ -41,6 +42,8 @@ WORKS = {
              ["--payload", "64M", "--groups", "X25519:P-256", *TLS13, "--tls", "1.3", "-c", "2"], 4),
     "idle": ("idle after traffic, TLS 1.3", "kB", "server_kb",
              ["--payload", "100", "--groups", "X25519:P-256", *TLS13, "--tls", "1.3", "-d", "200ms"], 2000),
+    "http-id": ("HTTP, TLS 1.2 by session ID", "us", "server_cpu_us", [*HTTP, *TLS12, "-k", "id"], 3000),
+    "http-psk": ("HTTP, TLS 1.3 PSK", "us", "server_cpu_us", [*HTTP, *TLS13, "-k", "psk"], 3000),
 }  # fmt: skip
 
 
@@ -49,9 +52,8 @@ def measure(reprise, work, name, server, count):
     process, port = server
     _, _, key, args, _ = WORKS[work]
     if name == "floor":
-        payload = args[args.index("--payload") :][:2]
-        pairs = [args[i : i + 2] for i in range(0, len(args), 2) if args[i] in ("-c", "-d")]
-        args = ["-k", "plain", *payload, *sum(pairs, [])]
+        pairs = [args[i : i + 2] for i in range(0, len(args), 2) if args[i] in ("-c", "-d", "--payload", "--http")]
+        args = ["-k", "plain", *sum(pairs, [])]
     count_args = ["--idle" if work == "idle" else "-n", str(count)]
     done = subprocess.run(
         ["taskset", "-c", str(CLIENT_CPU), reprise, "bench", "--json", "--timeout", "30s", *args,
@@ -199,16 +201,16 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of connections")
-    parser.add_argument("--only", default=",".join(peers.PEERS), help="peers, with commas between")
+    parser.add_argument("--only", help="peers, with commas between; all that are here by default")
     parser.add_argument("--works", default=",".join(WORKS), help="works, with commas between")
     parser.add_argument("--out", type=Path, default=TOP / "build" / "bench")
     parser.add_argument("--reprise", default=str(TOP / "build" / "reprise"))
     return parser.parse_args()
 
 
-def start_all(options, folder, backend):
+def start_all(options, names, folder, backend):
     servers = {}
-    for name in options.only.split(","):
+    for name in names:
         server = peers.start_peer(name, folder, backend, SERVER_CPU, options.reprise)
         if server:
             servers[name] = server
@@ -231,28 +233,41 @@ def write(options, results, names):
     print(f"written: {options.out}/bench.md, bench.json, bench.html")
 
 
-def main():
-    options = arguments()
-    folder = Path(tempfile.mkdtemp(prefix="reprise-bench-"))
-    folder.chmod(0o755)
-    results = {work: {} for work in options.works.split(",")}
-    running, servers = [], {}
+def run_group(options, speaks, works, known, folder, results):
+    """The works of a protocol, with the peers that speak it. Returns the peers' names."""
+    names = [name for name in known if options.only is None or name in options.only.split(",")]
+    running = []
     try:
-        peers.make_certificate(folder)
-        peers.make_floor(folder)
         port = peers.free_port()
-        backend = peers.start([str(folder / "floor"), "echo", str(port)], folder, CLIENT_CPU, port)
-        running.append(backend)
-        servers = start_all(options, folder, port)
+        running.append(peers.start([str(folder / "floor"), speaks, str(port)], folder, CLIENT_CPU, port))
+        servers = start_all(options, names, folder, port)
         running += [process for process, _ in servers.values()]
-        for work in results:
+        for work in works:
             run_work(options, work, servers, (folder, port), results)
-        write(options, results, list(servers))
+        return list(servers)
     finally:
         for process in running:
             process.terminate()
         for process in running:
             process.wait()
+
+
+def main():
+    options = arguments()
+    folder = Path(tempfile.mkdtemp(prefix="reprise-bench-"))
+    folder.chmod(0o755)
+    results = {work: {} for work in options.works.split(",")}
+    names = []
+    try:
+        peers.make_certificate(folder)
+        peers.make_floor(folder)
+        for speaks, known in (("echo", peers.PEERS), ("http", peers.HTTP_PEERS)):
+            works = [work for work in results if work.startswith("http") == (speaks == "http")]
+            if works:
+                found = run_group(options, speaks, works, known, folder, results)
+                names += [name for name in found if name not in names]
+        write(options, results, names)
+    finally:
         shutil.rmtree(folder)
 
 

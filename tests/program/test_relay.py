@@ -492,6 +492,38 @@ def test_a_dead_backend_is_passed_over(site, backends):
 
 
 @VERSIONS
+def test_a_hasty_request_goes_to_the_member_that_lives_and_once(version, site):
+    """It comes with the end of the handshake, so that it is sent while connecting."""
+    here = site(DeadBackend(), echo, DeadBackend(), pool={"connect_retries": 2})
+    context = here.context(version)
+    with here.connect(context=context) as client:
+        client.send(b"first")
+        assert client.recv_exact(5) == b"first"
+        session = client.session
+        client.close()
+    for size in (1, 1000, 16384):
+        data = os.urandom(size)
+        with here.connect(session=session, context=context, first=data) as client:
+            assert client.reused
+            client.half_close()
+            assert client.recv_all() == data
+        assert here.line(client)["bytes-in"] == str(size)
+
+
+def test_tickets_come_though_nobody_speaks(site):
+    """They wait for the backend's first bytes, but not for ever."""
+    here = site(Sink())
+    context = here.context()
+    with here.connect(context=context) as client:
+        client.take_ticket()
+        session = client.session
+        client.close()
+    with here.connect(session=session, context=context) as client:
+        assert client.reused
+        client.close()
+
+
+@VERSIONS
 def test_when_all_are_dead_the_connection_is_ended_in_order(version, site):
     here = site(DeadBackend(), DeadBackend())
     with here.connect(version) as client:

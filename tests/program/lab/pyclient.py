@@ -45,6 +45,8 @@ def is_bare_end(error):
 class TlsClient:
     """One connection. Connects and shakes hands in the constructor.
 
+    first           bytes that go out in one piece with the client's last message of the
+                    handshake; of a full one of TLS 1.2, behind the server's
     closed_by_peer  None while open, then "close_notify", "end" (of the stream, without
                     close_notify) or "reset"
     """
@@ -57,6 +59,7 @@ class TlsClient:
         session=None,
         timeout_s=60,
         rcvbuf=None,
+        first=b"",
     ):
         self.timeout_s = timeout_s
         self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
@@ -74,7 +77,7 @@ class TlsClient:
             self.tls = context.wrap_bio(
                 self.incoming, self.outgoing, server_hostname=server_name, session=session
             )
-            self._drive(self.tls.do_handshake)
+            self._drive(self._shake_hands, first)
         except BaseException:
             self.sock.close()
             raise
@@ -84,6 +87,11 @@ class TlsClient:
 
     def __exit__(self, *_):
         self.sock.close()
+
+    def _shake_hands(self, first):
+        self.tls.do_handshake()
+        if first:
+            self.tls.write(first)
 
     def _flush(self):
         if self.outgoing.pending:
@@ -171,6 +179,15 @@ class TlsClient:
         while part := self.recv():
             parts.append(part)
         return b"".join(parts)
+
+    def take_ticket(self):
+        """Waits for what TLS 1.3 has behind the handshake, where nothing else is to come."""
+        while not self.session.has_ticket:
+            assert self._feed(), "the server has ended"
+            try:
+                self.tls.read(1)
+            except ssl.SSLWantReadError:
+                pass
 
     def tls_shutdown(self):
         # All that has come must have been read: unwrap would throw it away.
