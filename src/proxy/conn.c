@@ -178,6 +178,12 @@ static void side_acknowledge(const struct conn_side *side, int at_once) {
     setsockopt(side->io.fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof(at_once));
 }
 
+/* Has the kernel send what was to wait for more (SEND_WITH_NEXT). */
+static void side_push(const struct conn_side *side) {
+    const int one = 1;
+    setsockopt(side->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
 enum side_read { READ_DATA, READ_NOTHING, READ_EOF, READ_BROKEN };
 
 static enum side_read side_receive(struct conn_side *side, uint8_t *buf, size_t cap, size_t *len) {
@@ -328,14 +334,21 @@ static void conn_opened(struct conn *conn) {
 }
 
 static void conn_handshake(struct conn *conn) {
+    struct tls_io *io = &conn->worker->tls.io;
     conn->worker->tls.now_ms = clock_wall_ms();
     enum tls_status status = tls_conn_handshake(&conn->tls);
-    /* No client waits for TLS 1.3 tickets. They go out with the backend's first bytes, or
-     * by the next packet of the client, or when the kernel's timer (200 ms) is over. */
-    bool tickets = status == TLS_DONE && tls_conn_is_tls13(&conn->tls);
-    if (conn_send_sealed(conn, tickets ? SEND_WITH_NEXT : SEND_NOW) != 0) {
+    /* A client whose request came with its Finished does not wait for TLS 1.3's tickets: they
+     * go out with the backend's first bytes, with the client's next packet, or when the
+     * kernel's timer is over (200 ms and more). */
+    bool asked = io->in.len > 0;
+    bool wait = status == TLS_DONE && asked && tls_conn_is_tls13(&conn->tls);
+    bool silent = status == TLS_DONE && !asked && io->out_len == 0;
+    if (conn_send_sealed(conn, wait ? SEND_WITH_NEXT : SEND_NOW) != 0) {
         conn_close(conn, CLOSE_CLIENT_RESET);
         return;
+    }
+    if (silent) { /* a client with Nagle's algorithm may hold its request until then */
+        side_acknowledge(&conn->client, 1);
     }
     if (status == TLS_FAILED) {
         conn->error = conn->tls.error;
@@ -543,7 +556,7 @@ static bool conn_read_backend(struct conn *conn) {
         conn_close(conn, CLOSE_TLS_ERROR);
         return false;
     }
-    /* When the backend has ended as well, close_notify follows. */
+    /* When the backend has ended as well, close_notify follows; or else side_push. */
     if (conn_send_sealed(conn, conn->backend.hangup ? SEND_WITH_NEXT : SEND_NOW) != 0) {
         conn_close(conn, CLOSE_CLIENT_RESET);
         return false;
@@ -558,6 +571,7 @@ static bool conn_pass_ends(struct conn *conn) {
         if (backlog_len(&conn->client.out) > 0) {
             return true;
         }
+        side_push(&conn->client); /* closing may reset the stream */
         conn_close(conn, CLOSE_BACKEND_RESET);
         return false;
     }
@@ -728,14 +742,22 @@ static int conn_send_first(struct conn *conn) {
     return 0;
 }
 
+/* The member tried last has failed: on with the next. */
+static void conn_retry(struct conn *conn) {
+    conn_leave_member(conn);
+    conn_connect(conn);
+    if (conn->state == CONN_OPEN && conn->connected) {
+        conn_relay(conn); /* what came meanwhile: no event tells of it again */
+    }
+}
+
 static void backend_on_event(struct loop_io *io, uint32_t events) {
     struct conn *conn = (struct conn *)((char *)io - offsetof(struct conn, backend.io));
     side_note(&conn->backend, events);
     if (conn->connecting) {
         /* Unless it failed it can be written to. */
         if ((events & (EPOLLERR | EPOLLHUP)) || conn_send_first(conn) != 0) {
-            conn_leave_member(conn);
-            conn_connect(conn);
+            conn_retry(conn);
             return;
         }
         if (backlog_len(&conn->backend.out) == 0 && conn->connecting) {
@@ -809,8 +831,7 @@ static void conn_on_timer(struct loop_timer *timer) {
     if (conn->state != CONN_OPEN) {
         conn_close(conn, CLOSE_HANDSHAKE_TIMEOUT);
     } else if (conn->connecting) {
-        conn_leave_member(conn);
-        conn_connect(conn);
+        conn_retry(conn);
     } else {
         conn_end(conn, CLOSE_IDLE_TIMEOUT);
     }

@@ -4,8 +4,9 @@
  *   floor http PORT             a backend: answers the first bytes with 100 bytes of HTTP, and closes
  *   floor relay PORT BACKEND    accept, connect, copy both ways, pass each end on, close
  *
- * On 127.0.0.1, one process, epoll, one buffer; the same options on its sockets as the
- * terminator's. No timers, no limits, no log: it is not a service.
+ * On 127.0.0.1, one process, epoll, one buffer. No timers, no limits, no log: it is not a
+ * service. It connects at once and passes on what comes, so that it sends a packet more than a
+ * relay that waits for the first bytes and sends them with the last step of the connect.
  */
 #include <arpa/inet.h>
 #include <errno.h>

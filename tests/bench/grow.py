@@ -5,6 +5,7 @@
             and opening a ticket (tests/bench/store.c: no network, one core)
   evict     how many sessions still resume when there is not room for all, beside nginx's shared
             zone and hitch, with the same arrivals
+  nagle     how long a client that leaves Nagle's algorithm on waits for its first answer
   profiles  server CPU of a resumed connection, start and memory, with 1 to 10,000 profiles, each
             with a name of its own
   idle      memory a connection of 1,000 to 100,000 idle ones
@@ -203,11 +204,16 @@ def visit(context, port, session):
     return found
 
 
-def part_evict(options):
-    """Clients that come again, each with the session it had last, and a cache without room for all."""
+def client_context(version):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+def part_evict(options):
+    """Clients that come again, each with the session it had last, and a cache without room for all."""
+    context = client_context(ssl.TLSVersion.TLSv1_2)
     context.options |= ssl.OP_NO_TICKET
     nginx = peers.NGINX.replace("shared:bench:20m", "shared:bench:1m")
     come, rows = arrivals(), []
@@ -232,6 +238,40 @@ def part_evict(options):
     run.progress("")
     return (f"More sessions than room: {ARRIVALS:,} visits of {len(set(come)):,} clients (Zipf), by session ID",
             ["server", "offers", "resumed"], rows)  # fmt: skip
+
+
+def ask(context, port, session):
+    """Milliseconds from the end of the handshake to the answer, without TCP_NODELAY; the session."""
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=5), session=session) as client:
+        resumed, begin = client.session_reused, time.monotonic()
+        client.sendall(b"x" * 100)
+        client.recv(100)
+        took_ms, session = (time.monotonic() - begin) * 1000, client.session
+        try:
+            client.unwrap()
+        except OSError:
+            pass
+        return took_ms, session, resumed
+
+
+def part_nagle(options):
+    """Clients that leave Nagle's algorithm on, as sockets have it unless told otherwise."""
+    rows, versions = [], (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    with Stand(options) as stand:
+        texts = {"hitch": peers.HITCH, "haproxy": peers.HAPROXY, "nginx": peers.NGINX, "stunnel": peers.STUNNEL}
+        servers = {"reprise": stand.reprise(), **{name: stand.peer(name, text) for name, text in texts.items()}}
+        for name, server in servers.items():
+            cells = [name]
+            for version in versions if server else ():
+                for again in (False, True):
+                    context, session, took = client_context(version), None, []
+                    for _ in range(21):
+                        ms, session, resumed = ask(context, server[1], session if again else None)
+                        took += [ms] if resumed == again else []
+                    cells.append(f"{statistics.median(took):.2f}" if len(took) > 9 else "-")
+            rows.append(cells)
+    return ("The answer to a client with Nagle's algorithm, ms after its handshake",
+            ["", "TLS 1.2 full", "TLS 1.2 resumed", "TLS 1.3 full", "TLS 1.3 resumed"], rows)  # fmt: skip
 
 
 def part_profiles(options):
@@ -318,7 +358,7 @@ def main():
     parser.add_argument("--reprise", default=str(TOP / "build" / "reprise"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    texts, results = [run.machine(options, ["nginx", "hitch"]) + "\n"], {}
+    texts, results = [run.machine(options, ["hitch", "haproxy", "nginx", "stunnel"]) + "\n"], {}
     print(texts[0])
     for name in options.parts or PARTS:
         title, head, rows = PARTS[name](options)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Instructions of a connection in the worker, under callgrind: instructions.py [--record].
 
-The kernel's are not among them. They repeat to a thousandth whatever else the machine does, so that a
+The kernel's are not among them. They repeat to a hundredth whatever else the machine does, so that a
 change of the program shows: each kind is compared with the last row of instructions.tsv, and --record
 adds a row there. What is counted is the difference between two runs that differ in nothing but the
 number of connections. valgrind has no SHA and no wide-AES instructions: hashing counts for more here
@@ -25,7 +25,7 @@ TOP = peers.TOP
 BUILD = TOP / "build" / "profile"
 HISTORY = TOP / "tests" / "bench" / "instructions.tsv"
 KINDS = ["id", "ticket", "psk", "full12", "full13"]
-FEW, MANY = 100, 400
+FEW, MANY = 100, 1100
 ALLOCATE = {"malloc", "calloc", "realloc", "posix_memalign"}
 
 

@@ -1,7 +1,7 @@
 """The servers that tests/bench/run.py measures: the floor, Reprise, and Debian's terminators.
 
 Each passes the bytes of a TLS connection on to the same TCP backend, has one worker, the same
-certificate, a session cache and tickets, and logs no connections (Reprise logs each, to a file
+certificate, a session cache and tickets, and logs no connections (Reprise logs each one, to a file
 that forgets: what it decides is part of it).
 """
 
@@ -17,6 +17,7 @@ TOP = Path(__file__).resolve().parents[2]
 REPRISE = """
 workers: 1
 control-socket: none
+log: {{ rate: 0 }}
 client-ssl-profiles:
   - name: bench
     default: on

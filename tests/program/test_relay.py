@@ -12,6 +12,7 @@ from lab import config as conf
 from lab import hello, proxyv2
 from lab.backends import (
     AnswersAfterEnd,
+    AnswersEarly,
     Backend,
     ClosesFirst,
     DeadBackend,
@@ -508,6 +509,42 @@ def test_a_hasty_request_goes_to_the_member_that_lives_and_once(version, site):
             client.half_close()
             assert client.recv_all() == data
         assert here.line(client)["bytes-in"] == str(size)
+
+
+@VERSIONS
+def test_what_comes_while_a_member_is_given_up_is_passed_on(version, site):
+    """The next one is connected at once: no event tells again of what the client has sent."""
+    here = site(DeafBackend(), AnswersAfterEnd(1000), pool={"connect_timeout": "200ms"})
+    context, session = here.context(version), None
+    for _ in range(6):
+        with here.connect(session=session, context=context, first=b"a" * 1000) as client:
+            client.send(b"b" * 500)
+            client.half_close()
+            assert client.recv_exact(5) == b"1500\n"
+            assert len(client.recv_all()) >= 1000
+            session = client.session
+
+
+@VERSIONS
+def test_an_answer_that_comes_early_is_not_lost(version, site):
+    """The backend answers amid the request and closes: the reset follows the answer."""
+    here = site(AnswersEarly(1000, b"no\n" * 40))
+    for _ in range(10):
+        received = b""
+        with here.connect(version) as client:
+            client.sock.setblocking(False)
+            try:
+                while True:
+                    client.send(b"x" * 65536)
+            except OSError:  # it takes no more, or is reset
+                pass
+            client.sock.settimeout(10)
+            try:
+                while part := client.recv():
+                    received += part
+            except OSError:
+                pass
+        assert received == b"no\n" * 40
 
 
 def test_tickets_come_though_nobody_speaks(site):

@@ -311,6 +311,17 @@ class ResetsAfter:
         peer.reset()
 
 
+class AnswersEarly:
+    """Answers after `count` bytes and closes, with what else has come unread: a reset."""
+
+    def __init__(self, count, answer):
+        self.count, self.answer = count, answer
+
+    def __call__(self, peer):
+        peer.recv_exact(self.count)
+        peer.send(self.answer)
+
+
 class ClosesFirst:
     """Sends `greeting`, ends its direction, and goes on reading; `received` is what came."""
 
