@@ -252,6 +252,7 @@ void conn_close(struct conn *conn, enum conn_close why) {
         return;
     }
     conn->worker->tls.io.in = (struct bytes){ 0 };
+    conn->worker->tls.io.out_len = 0; /* nothing of it is for the next connection */
     conn_settle_session(conn);
     report_log(conn, why);
     counter_add(conn->worker->counters, COUNT_HANDSHAKES_FAILED, conn->state != CONN_OPEN);
@@ -461,10 +462,11 @@ static bool conn_decrypt(struct conn *conn) {
     }
     conn->bytes_in += total;
     struct bytes plain = { worker->plain, total };
-    int rc = conn->connected ? side_send(conn, &conn->backend, plain, SEND_NOW)
-                             : (total > 0 ? backlog_add(&conn->backend.out, plain) : 0);
-    if (rc != 0) {
+    if (conn->connected && side_send(conn, &conn->backend, plain, SEND_NOW) != 0) {
         conn_lose_backend(conn);
+    } else if (!conn->connected && total > 0 && backlog_add(&conn->backend.out, plain) != 0) {
+        conn_close(conn, CLOSE_NO_MEMORY);
+        return false;
     }
     if (conn_send_sealed(conn, SEND_NOW) != 0) { /* an alert, or the answer to a key update */
         conn_close(conn, CLOSE_CLIENT_RESET);
