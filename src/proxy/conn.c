@@ -88,7 +88,7 @@ static void hello_free(struct conn *conn) {
 static int hello_add(struct conn *conn, struct bytes data) {
     struct backlog *b = &conn->hello;
     size_t end = b->end + data.len;
-    if (end > b->cap) {
+    if (!b->data || end > b->cap) {
         size_t cap = end > 2 * (size_t)b->cap ? end : 2 * (size_t)b->cap;
         size_t others = conn->worker->large_hello_bytes - hello_large_bytes(conn);
         if (cap > WIRE_HELLO_USUAL && others + cap > LARGE_HELLOS_BYTES) {
