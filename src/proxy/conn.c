@@ -172,16 +172,19 @@ static int side_flush(struct conn_side *side) {
     return 0;
 }
 
+static void side_set(const struct conn_side *side, int option, int value) {
+    setsockopt(side->io.fd, IPPROTO_TCP, option, &value, sizeof(value));
+}
+
 /* Whether the kernel acknowledges at once what comes, as it does at first, or waits for data
  * to go with it, for which a peer that has Nagle's algorithm on would wait in turn. */
 static void side_acknowledge(const struct conn_side *side, int at_once) {
-    setsockopt(side->io.fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof(at_once));
+    side_set(side, TCP_QUICKACK, at_once);
 }
 
 /* Has the kernel send what was to wait for more (SEND_WITH_NEXT). */
 static void side_push(const struct conn_side *side) {
-    const int one = 1;
-    setsockopt(side->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    side_set(side, TCP_NODELAY, 1);
 }
 
 enum side_read { READ_DATA, READ_NOTHING, READ_EOF, READ_BROKEN };
@@ -773,13 +776,12 @@ static void backend_on_event(struct loop_io *io, uint32_t events) {
 static int conn_try_member(struct conn *conn) {
     const struct config_address *to = &conn->accepter->pool->members[conn->member].address;
     struct loop *loop = &conn->worker->loop;
-    const int one = 1;
     int fd = socket(to->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
     conn->backend.io.fd = fd;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    side_set(&conn->backend, TCP_NODELAY, 1);
     if (backlog_len(&conn->backend.out) > 0) { /* it goes with the last step of TCP's handshake */
         side_acknowledge(&conn->backend, 0);
     }
