@@ -31,6 +31,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import common
 import peers
 import run
 
@@ -155,7 +156,7 @@ def in_turns(options, servers, *args, cpu=run.CLIENT_CPU):
 
 
 def memory_kb(process):
-    pids = [process.pid, *map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())]
+    pids = [process.pid, *common.children(process.pid)]
     text = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids)
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 

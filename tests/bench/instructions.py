@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import common
 import peers
 import run
 
@@ -70,7 +71,7 @@ def count(reprise, kind, connections):
             if not peers.wait_for_port(server, port, 60):
                 raise SystemExit(f"it did not start:\n{(folder / 'log').read_text()[-2000:]}")
             time.sleep(1)  # the look for the port is a connection as well, and over by now
-            worker = int(Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()[0])
+            worker = common.children(server.pid)[0]  # the first child
             done = subprocess.run(
                 [reprise, "bench", *run.WORKS[kind][3], "-c", "1", "-n", str(connections), f"127.0.0.1:{port}"],
                 capture_output=True, text=True)  # fmt: skip

@@ -1,6 +1,7 @@
 """`reprise inspect`: captures that this file makes, of handshakes between real TLS libraries,
 and the verdicts, reasons and forms of print that they must give."""
 
+import contextlib
 import csv
 import gzip
 import json
@@ -830,6 +831,27 @@ def has_packet_socket(pid):
         return False
 
 
+@contextlib.contextmanager
+def capturing(out, *options):
+    """`inspect -i lo OPTIONS...` once it waits for packets; what it prints goes to `out`. Where
+    it may not capture the test is skipped."""
+    with open(out, "wb") as file:
+        process = subprocess.Popen(
+            [binary(), "inspect", "-i", "lo", *options], stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until(
+            lambda: "it waits for packets",
+            lambda: process.poll() is not None or has_packet_socket(process.pid),
+        )
+        if process.poll() is not None:
+            pytest.skip(f"may not capture: {out.read_text()}")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_the_ladder(world, capture_file):
     text = inspect(capture_file(*twice(world)))
     assert "resumed by session ticket (stateless), abbreviated handshake" in text
@@ -884,21 +906,9 @@ def test_a_damaged_file_is_read_as_far_as_it_goes(world, capture_file, tmp_path)
 def test_an_interface_until_interrupted(signal, tmp_path):
     """Where nothing comes, too. The filter takes no packet of anyone's."""
     out = tmp_path / "out"
-    command = [binary(), "inspect", "-i", "lo", "-f", "ip proto 253"]
-    with open(out, "wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        wait_until(
-            lambda: "it waits for packets",
-            lambda: process.poll() is not None or has_packet_socket(process.pid),
-        )
-        if process.poll() is not None:
-            pytest.skip(f"may not capture: {out.read_text()}")
+    with capturing(out, "-f", "ip proto 253") as process:
         process.send_signal(signal)
         assert process.wait(timeout=20) == 0
-    finally:
-        process.kill()
-        process.wait()
     assert out.read_text() == "0 packets, 0 TCP streams, 0 with TLS or DTLS\n"
 
 

@@ -18,7 +18,7 @@ import pytest
 from lab.deadline import wait_until
 from lab.pcap import ACK, FIN, PSH, SYN, Capture, Packet, ethernet, ip_packet
 from lab.terminator import binary
-from test_inspect import has_packet_socket, inspect, streams
+from test_inspect import capturing, inspect, streams
 
 TICKET = bytes(range(16)) + bytes(160)
 CCS, FINISHED = b"\x14\x03\x03\0\1\1", b"\x16\x03\x03\0\x28" + b"\xf3" * 40
@@ -448,21 +448,8 @@ def told_after_a_connection(listener, out):
 
 
 def test_an_interface_tells_a_stream_without_waiting_for_packets(tmp_path):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
     out = tmp_path / "out"
-    command = [binary(), "inspect", "-i", "lo", "--brief", "--all", "-f", f"tcp port {port}"]
-    with open(out, "wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        wait_until(
-            lambda: "it waits for packets",
-            lambda: process.poll() is not None or has_packet_socket(process.pid),
-        )
-        if process.poll() is not None:
-            pytest.skip(f"may not capture: {out.read_text()}")
-        assert any(told_after_a_connection(listener, out) for _ in range(4))
-    finally:
-        process.kill()
-        process.wait()
-        listener.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with capturing(out, "--brief", "--all", "-f", f"tcp port {port}"):
+            assert any(told_after_a_connection(listener, out) for _ in range(4))

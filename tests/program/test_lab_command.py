@@ -331,15 +331,20 @@ def test_what_nobody_may_not(open_folder):
 # --- ends ---
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(tmp_path, number):
-    """In the middle of a wait: it ends its processes, removes its folder, says so."""
+def start_waiting(tmp_path):
+    """A lab in the middle of a wait, and the processes that it has started."""
     process = subprocess.Popen(
         [binary(), "lab", "--act", "rotated-key", "--repeat", "0"], stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(tmp_path)})
     wait_until("the terminator runs", lambda: left_running(tmp_path))
-    own = children(process.pid)
+    return process, children(process.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(tmp_path, number):
+    """It ends its processes, removes its folder, says so."""
+    process, own = start_waiting(tmp_path)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1 and b"interrupted" in told
@@ -349,14 +354,9 @@ def test_interrupted(tmp_path, number):
 
 def test_killed(tmp_path):
     """Even then no process stays."""
-    process = subprocess.Popen(
-        [binary(), "lab", "--act", "rotated-key", "--repeat", "0"], stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(tmp_path)})
-    wait_until("the terminator runs", lambda: left_running(tmp_path))
-    own = children(process.pid)
+    process, own = start_waiting(tmp_path)
     process.kill()
-    process.wait()
+    process.communicate()
     wait_until("all have ended", lambda: not any(map(is_running, own)))
     wait_until("and those that they started", lambda: not left_running(tmp_path))
 
