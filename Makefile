@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 ARGS ?=
 
-.PHONY: all run check asan fuzz lint format install clean distclean help bench setup setup-check setup-bench
+.PHONY: all run check release asan fuzz lint format install clean distclean help bench setup setup-check setup-bench
 all: setup ## build build/reprise
 	@tools/configure.sh $(BUILD)
 	@ninja -C $(BUILD)
@@ -16,6 +16,9 @@ run: all ## build and start: a demonstration on 127.0.0.1:8443 (ARGS="-c FILE")
 
 check: setup-check ## lint, unit tests, program tests, the same under sanitizers
 	@tools/check.py all
+
+release: setup ## build build/release/reprise, optimised by a run under load: the one to install
+	@tools/release.sh
 
 asan: setup-check ## unit and program tests under AddressSanitizer and UBSan only
 	@tools/check.py asan
@@ -29,12 +32,12 @@ format: setup-check ## let clang-format rewrite the sources
 fuzz: setup-check ## run each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
-bench: setup-bench all ## measure beside the floor and Debian's terminators, into build/bench
+bench: setup-bench release ## measure beside the floor and Debian's terminators, into build/bench
 	@/usr/bin/python3 tests/bench/run.py $(ARGS)
 
-install: all ## install under PREFIX (/usr/local), below DESTDIR if given
-	@meson configure $(BUILD) -Dprefix=$(PREFIX)
-	@meson install -C $(BUILD)
+install: release ## install under PREFIX (/usr/local), below DESTDIR if given
+	@meson configure $(BUILD)/release -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD)/release --no-rebuild
 
 clean: ## remove what was built, but not AWS-LC
 	@if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +; fi

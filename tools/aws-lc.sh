@@ -3,17 +3,21 @@
 #
 # Debian 12 has no package of it. Debian unstable's librust-aws-lc-sys-dev carries its
 # whole source: apt fetches that one file through a private list of sources and checks
-# its signature; it is unpacked here and built with cmake and ninja. Nothing of that
+# its signature; it is kept, unpacked here and built with cmake and ninja. Nothing of that
 # suite is installed, and the machine's own apt state is not touched.
 #
 # Prints the prefix (include/, lib/, VERSION) on its standard output, progress on the other.
 #   AWS_LC_PREFIX=dir   take this built one
 #   AWS_LC_SOURCE=dir   build this source tree
+#   AWS_LC_FLAGS=...    compile it with these flags as well, and keep it apart from the plain
+#                       one, as aws-lc-release (tools/release.sh)
 #   REPRISE_DEPS=dir    keep it here instead of build/deps
 set -euo pipefail
 
 tools=$(cd "$(dirname "$0")" && pwd)
 package=librust-aws-lc-sys-dev
+flags=${AWS_LC_FLAGS:-}
+name=aws-lc${flags:+-release}
 known_good=$tools/aws-lc.version
 deps=${REPRISE_DEPS:-$tools/../build/deps}
 
@@ -107,8 +111,9 @@ private_apt() {
     apt-get -q "${options[@]}" "${past_date[@]}" "$@"
 }
 
-# Fetches and unpacks the package from the archive at $1, signed by the keyring $2.
+# Fetches the package from the archive at $1, signed by the keyring $2, as $kept.
 fetch_from() {
+    local deb
     rm -rf "${work:?}"/*
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/package"
     {
@@ -126,27 +131,28 @@ fetch_from() {
     (cd "$work/package" && private_apt download "$package" >>"$log" 2>&1) || return 1
     deb=$(echo "$work"/package/*.deb)
     [ -f "$deb" ] || return 1
-    package_version=$(dpkg-deb -f "$deb" Version)
-    dpkg-deb -x "$deb" "$work/tree"
+    mv "$deb" "$kept"
+    rm -rf "$work/lists" "$work/cache" "$work/package"
 }
 
-# Sets `source` to a source tree from the archive.
+# Fetches the package unless it was kept from before.
 fetch() {
-    local uri keyring found=no
+    local uri keyring
+    [ ! -f "$kept" ] || return 0
     while IFS=$'\t' read -r uri keyring; do
-        if fetch_from "$uri" "$keyring"; then
-            found=yes
-            break
-        fi
+        ! fetch_from "$uri" "$keyring" || return 0
     done < <(archives 2>>"$log")
-    if [ $found = no ]; then
-        sed 's/^/aws-lc:   /' "$log" | grep -E '(E|W|Err):' | tail -n 5 >&2 || true
-        die "AWS-LC's source cannot be fetched: no Debian archive of /etc/apt was reached." \
-            "Try again with the network up, or give AWS_LC_SOURCE=<source tree> or AWS_LC_PREFIX=<built one> (all of it: $log)"
-    fi
+    sed 's/^/aws-lc:   /' "$log" | grep -E '(E|W|Err):' | tail -n 5 >&2 || true
+    die "AWS-LC's source cannot be fetched: no Debian archive of /etc/apt was reached." \
+        "Try again with the network up, or give AWS_LC_SOURCE=<source tree> or AWS_LC_PREFIX=<built one> (all of it: $log)"
+}
+
+# Sets `source` to the source tree in the package.
+unpack() {
+    package_version=$(dpkg-deb -f "$kept" Version)
+    dpkg-deb -x "$kept" "$work/tree"
     source=$(echo "$work"/tree/usr/share/cargo/registry/aws-lc-sys-*/aws-lc)
     [ -f "$source/CMakeLists.txt" ] || die "$package $package_version holds no AWS-LC source"
-    rm -rf "$work/lists" "$work/cache"
 }
 
 # Builds the tree $1 and installs it as $prefix.
@@ -157,7 +163,8 @@ build() {
         -DBUILD_LIBSSL=ON -DBUILD_TESTING=OFF -DBUILD_TOOL=OFF -DBUILD_SHARED_LIBS=OFF
         -DDISABLE_GO=ON -DDISABLE_PERL=ON
     )
-    say "building AWS-LC $(header_version "$1/include") once (about a minute)"
+    [ -z "$flags" ] || options+=("-DCMAKE_C_FLAGS=$flags" "-DCMAKE_CXX_FLAGS=$flags")
+    say "building AWS-LC $(header_version "$1/include")${flags:+ with $flags} (about a minute)"
     rm -rf "$work/build" "$stage"
     CC=gcc CXX=g++ cmake "${options[@]}" -S "$1" -B "$work/build" >>"$log" 2>&1 || failed
     if [ -t 2 ]; then
@@ -193,9 +200,10 @@ fi
 
 mkdir -p "$deps" || die "cannot make $deps"
 deps=$(cd "$deps" && pwd)
-prefix=$deps/aws-lc
+prefix=$deps/$name
+kept=$deps/$package.deb
 # What the installed one was made from; another AWS_LC_SOURCE is another one.
-origin=${AWS_LC_SOURCE:-archive}
+origin=${AWS_LC_SOURCE:-archive}${flags:+ $flags}
 is_there() { [ -f "$prefix/VERSION" ] && [ "$(cat "$prefix/ORIGIN" 2>/dev/null)" = "$origin" ]; }
 
 if ! is_there; then
@@ -203,9 +211,9 @@ if ! is_there; then
     flock 9
 fi
 if ! is_there; then
-    work=$deps/aws-lc.work
-    stage=$deps/aws-lc.new
-    log=$deps/aws-lc.log
+    work=$deps/$name.work
+    stage=$deps/$name.new
+    log=$deps/$name.log
     mkdir -p "$work"
     : >"$log"
     package_version=
@@ -216,6 +224,7 @@ if ! is_there; then
         fi
     else
         fetch
+        unpack
     fi
     version=$(header_version "$source/include")
     compare "$version" "$package_version"

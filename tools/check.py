@@ -206,6 +206,14 @@ def suite_program():
     return pytest("tests/program", "program", 900, REPRISE_BIN=str(BUILD / "reprise"))
 
 
+def suite_build_release():
+    return Tally(failed=int(run([TOP / "tools/release.sh"], 1200) != 0))
+
+
+def suite_program_release():
+    return pytest("tests/program", "program-release", 900, REPRISE_BIN=str(BUILD / "release/reprise"))
+
+
 def suite_program_asan():
     """Each report counts, also of a process whose end no test looks at."""
     shutil.rmtree(REPORTS, ignore_errors=True)
@@ -233,6 +241,8 @@ SUITES = {
     "unit-asan": suite_unit_asan,
     "fuzz-asan": suite_fuzz_asan,
     "program-asan": suite_program_asan,
+    "build-release": suite_build_release,
+    "program-release": suite_program_release,
 }
 GROUPS = {
     "all": list(SUITES),
@@ -241,7 +251,8 @@ GROUPS = {
 }
 # A suite whose build failed can't say anything: it counts as one failure, unrun.
 NEEDS = {"lint": "build", "unit": "build", "fuzz": "build", "program": "build",
-         "unit-asan": "build-asan", "fuzz-asan": "build-asan", "program-asan": "build-asan"}
+         "unit-asan": "build-asan", "fuzz-asan": "build-asan", "program-asan": "build-asan",
+         "program-release": "build-release"}
 
 
 def check(names):
@@ -265,7 +276,7 @@ def main():
         sys.exit(f"usage: check.py SUITE...: {' '.join([*GROUPS, *SUITES])}")
     tallies = check(names)
     for name, tally in tallies.items():
-        print(f"{name:<14}{tally}")
+        print(f"{name:<16}{tally}")
     total = sum(tallies.values(), Tally())
     print(total, flush=True)
     sys.exit(1 if total.failed else 0)

@@ -204,7 +204,7 @@ def arguments():
     parser.add_argument("--only", help="peers, with commas between; all that are here by default")
     parser.add_argument("--works", default=",".join(WORKS), help="works, with commas between")
     parser.add_argument("--out", type=Path, default=TOP / "build" / "bench")
-    parser.add_argument("--reprise", default=str(TOP / "build" / "reprise"))
+    parser.add_argument("--reprise", default=str(TOP / "build" / "release" / "reprise"))
     return parser.parse_args()
 
 
