@@ -17,7 +17,7 @@ say() { printf 'release: %s\n' "$*" >&2; }
 
 state="AWS-LC ${AWS_LC_PREFIX:-} ${AWS_LC_SOURCE:-} CFLAGS ${CFLAGS:-}"
 if [ -x $program ] && [ "$state" = "$(cat $release/.done 2>/dev/null)" ] &&
-    [ -z "$(find src meson.build tools/*.sh tests/bench/train.py -newer $release/.done -type f -print -quit)" ]; then
+    [ -z "$(find src meson.build tools/*.sh tests/bench/train.py -newer $release/.done -print -quit)" ]; then
     exit 0
 fi
 
