@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "store/secrecy.h"
 
 #define NAME_TEXT_MAX (2 * KEYRING_NAME_LEN + 1)
@@ -51,10 +52,7 @@ static int compare_keys(const void *a, const void *b) {
 }
 
 static const char *name_text(const struct keyring_about *key, char out[static NAME_TEXT_MAX]) {
-    for (unsigned i = 0; i < KEYRING_NAME_LEN; i++) {
-        snprintf(out + (size_t)2 * i, 3, "%02x", key->name[i]);
-    }
-    return out;
+    return hex_text(key->name, KEYRING_NAME_LEN, out);
 }
 
 static const char *time_text(uint64_t time_s, char out[static CLOCK_TEXT_MAX]) {

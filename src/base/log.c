@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/decimal.h"
+#include "base/hex.h"
 
 #define LOG_BUFFER_BYTES 65536
 #define STAMP_MAX 48
@@ -184,17 +185,13 @@ void log_bytes(struct log_line *line, const char *key, struct bytes value) {
 }
 
 void log_hex(struct log_line *line, const char *key, struct bytes value) {
-    static const char digits[] = "0123456789abcdef";
-    uint8_t hex[2 * 64];
+    char hex[2 * 64];
     if (value.len == 0) {
         return;
     }
-    size_t len = value.len < sizeof(hex) / 2 ? value.len : sizeof(hex) / 2;
-    for (size_t i = 0; i < len; i++) {
-        hex[2 * i] = (uint8_t)digits[value.data[i] >> 4];
-        hex[2 * i + 1] = (uint8_t)digits[value.data[i] & 15];
-    }
-    line_field(line, key, (struct bytes){ hex, 2 * len }, false);
+    value.len = value.len < sizeof(hex) / 2 ? value.len : sizeof(hex) / 2;
+    size_t len = hex_write(value, hex);
+    line_field(line, key, (struct bytes){ (const uint8_t *)hex, len }, false);
 }
 
 static void log_number(struct log_line *line, const char *key, const char *text, size_t len) {

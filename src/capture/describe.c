@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "wire/iana.h"
 #include "wire/server_hello.h"
 
@@ -48,15 +49,6 @@ void describe_address(const uint8_t *address, uint8_t len, uint16_t port, char *
     char text[INET6_ADDRSTRLEN] = "?";
     (void)inet_ntop(len == 4 ? AF_INET : AF_INET6, address, text, sizeof(text));
     snprintf(out, cap, len == 4 ? "%s:%u" : "[%s]:%u", text, port);
-}
-
-void describe_hex(const uint8_t *bytes, size_t len, char *out) {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[2 * len] = '\0';
 }
 
 /* --- rows --- */
@@ -181,10 +173,10 @@ static void token_text(const struct token *token, bool is_ticket, char *out, siz
     char hex[2 * sizeof(token->head) + 1];
     size_t len = token->len < sizeof(token->head) ? token->len : sizeof(token->head);
     if (is_ticket && token->len >= 2 * TOKEN_KEY_NAME_LEN) {
-        describe_hex(token->head, TOKEN_KEY_NAME_LEN, hex);
+        hex_text(token->head, TOKEN_KEY_NAME_LEN, hex);
         snprintf(out, cap, "%u bytes, key name %s", token->len, hex);
     } else {
-        describe_hex(token->head, len, hex);
+        hex_text(token->head, len, hex);
         snprintf(out, cap, "%s (%u bytes)", hex, token->len);
     }
 }

@@ -22,9 +22,6 @@ void describe_suite(uint16_t suite, char *out, size_t cap);
 /* "192.0.2.1:443", "[2001:db8::1]:443". */
 void describe_address(const uint8_t *address, uint8_t len, uint16_t port, char *out, size_t cap);
 
-/* Hexadecimal of the first `len` bytes. out takes 2 * len + 1 bytes. */
-void describe_hex(const uint8_t *bytes, size_t len, char *out);
-
 /* The message of a row, in the article's words: "Client Hello", "New Session Ticket". */
 void describe_event(const struct event *event, char *out, size_t cap);
 

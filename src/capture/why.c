@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "wire/iana.h"
 #include "wire/server_hello.h"
 
@@ -252,12 +253,6 @@ static void rule_expired(struct question *q) {
     }
 }
 
-static void key_text(const uint8_t *name, char out[static 2 * TOKEN_KEY_NAME_LEN + 1]) {
-    for (unsigned i = 0; i < TOKEN_KEY_NAME_LEN; i++) {
-        snprintf(out + (size_t)2 * i, 3, "%02x", name[i]);
-    }
-}
-
 /* The key under which the server seals tickets now: a ticket of this very handshake tells,
  * else the last one that it issued before. */
 static struct ticket_key server_key(const struct handshake *handshake) {
@@ -292,8 +287,8 @@ static void rule_key_name(struct question *q) {
     }
     char offered[2 * TOKEN_KEY_NAME_LEN + 1];
     char present[2 * TOKEN_KEY_NAME_LEN + 1];
-    key_text(ticket->head, offered);
-    key_text(key.name, present);
+    hex_text(ticket->head, TOKEN_KEY_NAME_LEN, offered);
+    hex_text(key.name, TOKEN_KEY_NAME_LEN, present);
     struct finding *finding =
         add(q, REASON_UNKNOWN_TICKET_KEY, held ? of_the_traced(q, LIKELY) : POSSIBLE,
             "its key name is %s and the server's present one is %s: the key was rotated, or is "

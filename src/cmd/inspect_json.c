@@ -1,6 +1,7 @@
 /* inspect_json.c: a stream as JSON. The schema is in docs/INSPECT.md; its version is
  * INSPECT_JSON_VERSION, and changes when a member changes its meaning or goes. */
 #include "base/clock.h"
+#include "base/hex.h"
 #include "capture/describe.h"
 #include "cmd/inspect.h"
 
@@ -84,7 +85,7 @@ static void put_token(const char *name, const struct token *token, bool is_ticke
     if (token->len > 0) {
         bool named = is_ticket && token->len >= 2 * TOKEN_KEY_NAME_LEN;
         size_t len = token->len < sizeof(token->head) ? token->len : sizeof(token->head);
-        describe_hex(token->head, named ? TOKEN_KEY_NAME_LEN : len, hex);
+        hex_text(token->head, named ? TOKEN_KEY_NAME_LEN : len, hex);
         put_text(named ? "key_name" : "bytes", hex, out);
     }
 }

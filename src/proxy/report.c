@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "net/address.h"
 #include "reason/reason.h"
@@ -142,21 +143,17 @@ static struct bytes text_bytes(const char *text) {
     return (struct bytes){ (const uint8_t *)text, text ? strlen(text) : 0 };
 }
 
-static struct bytes hex_bytes(struct bytes in, uint8_t *out) {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < in.len; i++) {
-        out[2 * i] = (uint8_t)digits[in.data[i] >> 4];
-        out[2 * i + 1] = (uint8_t)digits[in.data[i] & 15];
-    }
-    return (struct bytes){ out, 2 * in.len };
+static struct bytes hex_bytes(struct bytes in, char *out) {
+    size_t len = hex_write(in, out);
+    return (struct bytes){ (const uint8_t *)out, len };
 }
 
 size_t report_proxy_header(const struct conn *conn, uint8_t *buf, size_t cap) {
     const struct tls_conn *tls = &conn->tls;
     union conn_address local;
     char name[COMMON_NAME_MAX];
-    uint8_t id_hex[2 * CACHE_ID_LEN];
-    uint8_t key_hex[2 * KEYRING_NAME_LEN];
+    char id_hex[2 * CACHE_ID_LEN];
+    char key_hex[2 * KEYRING_NAME_LEN];
     struct tls_client_cert cert = tls_conn_client_cert(tls, name, sizeof(name));
     const struct tls_certificate *own = tls_conn_certificate(tls);
     local_address(conn, &local);
