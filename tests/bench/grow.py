@@ -3,6 +3,8 @@
 
   store     look-up and insert in a cache, from a thousand sessions to four million; and sealing
             and opening a ticket (tests/bench/store.c: no network, one core)
+  contention
+            the same of one cache that a process on each core uses at once, by the clock
   evict     how many sessions still resume when there is not room for all, beside nginx's shared
             zone and hitch, with the same arrivals
   nagle     how long a client that leaves Nagle's algorithm on waits for its first answer
@@ -12,7 +14,7 @@
   cores     server CPU of a resumed connection with one worker to one a core
   log       the same with every connection's line written, and with none made
 
-The server is pinned to one core, clients and backend to another, but for `cores`, where nothing is.
+The server is pinned to one core, clients and backend to another, but for `cores` and `contention`.
 Writes DIR/grow.md and grow.json (build/bench).
 """
 
@@ -164,10 +166,10 @@ def memory_kb(process):
 # --- the parts: each returns (title, head, rows) -------------------------------------------------
 
 
-def store_lines(options, *args):
+def store_lines(options, *args, pin=("taskset", "-c", str(run.SERVER_CPU))):
     program = Path(options.reprise).parent / "tests" / "bench-store"
     subprocess.run(["ninja", "-C", program.parents[1], "tests/bench-store"], check=True, stdout=subprocess.DEVNULL)
-    done = subprocess.run(["taskset", "-c", str(run.SERVER_CPU), program, *args], capture_output=True, text=True, check=True)
+    done = subprocess.run([*pin, program, *args], capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -316,6 +318,19 @@ def part_idle(options):
     run.progress("")
     return ("Idle connections, after traffic (TLS 1.3)",
             ["connections", "workers", "kB a connection, all processes"], rows)  # fmt: skip
+
+
+def part_contention(options):
+    turns = [store_lines(options, "shared", "100000", pin=()) for _ in range(options.turns)]
+    rows = []
+    for lines in zip(*turns):
+        row = [f"{lines[0]['processes']}"]
+        for what in ("get_ns", "put_ns"):
+            ratios = [line[what] / turn[0][what] for line, turn in zip(lines, turns)]
+            row += [f"{statistics.median(line[what] for line in lines):.0f}", f"{statistics.median(ratios):.2f}"]
+        rows.append(row)
+    return ("One cache of 100,000 sessions, a process a core, without a network",
+            ["processes", "look-up, ns", "ratio to one", "insert that evicts, ns", "ratio to one"], rows)  # fmt: skip
 
 
 def part_cores(options):

@@ -2,15 +2,21 @@
  *
  *   bench-store cache SESSIONS...   a cache of each size: look-up and insert, memory, evictions
  *   bench-store ticket              sealing and opening a ticket, with the decision
+ *   bench-store shared SESSIONS     a cache that one process a core uses at once: 1, 2, 4 ... cores
  *
- * One line of JSON a measurement. One process on one core; nothing else uses the stores.
+ * One line of JSON a measurement. One process on one core, but for the last; nothing else uses
+ * the stores.
  */
 #include "../unit/ring.h"
 #include "../unit/session.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "resume/resume.h"
 
@@ -110,6 +116,93 @@ static int bench_cache(uint32_t sessions) {
     return 0;
 }
 
+/* What the processes of a shared cache have in common besides it. */
+struct together {
+    atomic_uint ready;
+    double get_ns[CPU_SETSIZE]; /* each process writes its own */
+    double put_ns[CPU_SETSIZE];
+};
+
+static double mean(const double *values, unsigned count) {
+    double sum = 0;
+    for (unsigned i = 0; i < count; i++) {
+        sum += values[i];
+    }
+    return sum / count;
+}
+
+static double wall_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void wait_for_all(struct together *together, unsigned count) {
+    atomic_fetch_add(&together->ready, 1);
+    while (atomic_load(&together->ready) < count) {
+    }
+}
+
+/* One of `processes`, on a core of its own: by the clock, since who waits for a lock uses none. */
+static void use_shared(struct cache *cache, uint32_t sessions, struct together *together,
+                       unsigned self, unsigned processes) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(self, &cpus);
+    sched_setaffinity(0, sizeof(cpus), &cpus);
+    double drawing_ns = ids_ns(sessions, true);
+    double counting_ns = ids_ns(sessions, false);
+    wait_for_all(together, processes);
+    double from = wall_ns();
+    look_up(cache, 0, sessions, LOOKUPS);
+    together->get_ns[self] = (wall_ns() - from) / LOOKUPS - drawing_ns;
+    wait_for_all(together, 2 * processes);
+    from = wall_ns();
+    put(cache, (uint64_t)(self + 1) << 40, LOOKUPS);
+    together->put_ns[self] = (wall_ns() - from) / LOOKUPS - counting_ns;
+}
+
+static int bench_together(struct cache *cache, uint32_t sessions, unsigned processes) {
+    struct together *together = shared_alloc(sizeof(*together));
+    int failed = 0;
+    put(cache, 0, sessions);
+    for (unsigned i = 0; i < processes; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            use_shared(cache, sessions, together, i, processes);
+            _exit(0);
+        }
+        failed |= pid < 0;
+    }
+    for (int status; wait(&status) > 0;) {
+        failed |= status != 0;
+    }
+    printf("{\"processes\":%u,\"get_ns\":%.0f,\"put_ns\":%.0f}\n", processes,
+           mean(together->get_ns, processes), mean(together->put_ns, processes));
+    fflush(stdout);
+    shared_free(together, sizeof(*together));
+    return failed;
+}
+
+static int bench_shared(uint32_t sessions) {
+    struct err err = { 0 };
+    struct cache cache;
+    const struct cache_size size = { .sessions = sessions };
+    size_t len = cache_layout_bytes(size);
+    void *region = shared_alloc(len);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int failed = 0;
+    if (cache_init(&cache, region, size, &err) != 0) {
+        fprintf(stderr, "bench-store: %s\n", err.text);
+        return 1;
+    }
+    for (unsigned processes = 1; (long)processes <= cores && processes <= CPU_SETSIZE; processes *= 2) {
+        failed |= bench_together(&cache, sessions, processes);
+    }
+    shared_free(region, len);
+    return failed;
+}
+
 static struct resume_made made_of(const struct session *s, const uint8_t *session,
                                   enum resume_by kind) {
     return (struct resume_made){
@@ -167,16 +260,20 @@ int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "ticket") == 0) {
         return bench_ticket();
     }
-    if (argc < 3 || strcmp(argv[1], "cache") != 0) {
-        fputs("usage: bench-store cache SESSIONS... | bench-store ticket\n", stderr);
+    bool shared = argc == 3 && strcmp(argv[1], "shared") == 0;
+    if (argc < 3 || !(shared || strcmp(argv[1], "cache") == 0)) {
+        fputs("usage: bench-store cache SESSIONS... | ticket | shared SESSIONS\n", stderr);
         return 2;
     }
     for (int i = 2; i < argc; i++) {
         unsigned long sessions = strtoul(argv[i], NULL, 10);
-        if (sessions < 1 || sessions > CACHE_SESSIONS_MAX || bench_cache((uint32_t)sessions) != 0) {
+        if (sessions < 1 || sessions > CACHE_SESSIONS_MAX) {
             fprintf(stderr, "bench-store: '%s', expected 1 to %u sessions\n", argv[i],
                     CACHE_SESSIONS_MAX);
             return 2;
+        }
+        if ((shared ? bench_shared : bench_cache)((uint32_t)sessions) != 0) {
+            return 1;
         }
     }
     return 0;
