@@ -37,6 +37,7 @@ bench: setup-bench release ## measure beside the floor and Debian's terminators,
 
 install: release ## install under PREFIX (/usr/local), below DESTDIR if given
 	@meson configure $(BUILD)/release -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD)/release build.ninja >/dev/null # takes the prefix up
 	@meson install -C $(BUILD)/release --no-rebuild
 
 clean: ## remove what was built, but not AWS-LC

@@ -3,21 +3,20 @@
 #
 # Debian 12 has no package of it. Debian unstable's librust-aws-lc-sys-dev carries its
 # whole source: apt fetches that one file through a private list of sources and checks
-# its signature; it is kept, unpacked here and built with cmake and ninja. Nothing of that
-# suite is installed, and the machine's own apt state is not touched.
+# its signature; it is unpacked here and built with cmake and ninja, and kept, so that a build
+# with other flags is of the same version. Nothing of that suite is installed, and the
+# machine's own apt state is not touched.
 #
 # Prints the prefix (include/, lib/, VERSION) on its standard output, progress on the other.
 #   AWS_LC_PREFIX=dir   take this built one
 #   AWS_LC_SOURCE=dir   build this source tree
-#   AWS_LC_FLAGS=...    compile it with these flags as well, and keep it apart from the plain
-#                       one, as aws-lc-release (tools/release.sh)
+#   AWS_LC_FLAGS=...    compile it with these flags as well (tools/release.sh)
 #   REPRISE_DEPS=dir    keep it here instead of build/deps
 set -euo pipefail
 
 tools=$(cd "$(dirname "$0")" && pwd)
 package=librust-aws-lc-sys-dev
 flags=${AWS_LC_FLAGS:-}
-name=aws-lc${flags:+-release}
 known_good=$tools/aws-lc.version
 deps=${REPRISE_DEPS:-$tools/../build/deps}
 
@@ -135,10 +134,8 @@ fetch_from() {
     rm -rf "$work/lists" "$work/cache" "$work/package"
 }
 
-# Fetches the package unless it was kept from before.
 fetch() {
     local uri keyring
-    [ ! -f "$kept" ] || return 0
     while IFS=$'\t' read -r uri keyring; do
         ! fetch_from "$uri" "$keyring" || return 0
     done < <(archives 2>>"$log")
@@ -149,10 +146,11 @@ fetch() {
 
 # Sets `source` to the source tree in the package.
 unpack() {
-    package_version=$(dpkg-deb -f "$kept" Version)
-    dpkg-deb -x "$kept" "$work/tree"
+    if ! package_version=$(dpkg-deb -f "$kept" Version) || ! dpkg-deb -x "$kept" "$work/tree"; then
+        die "$kept is damaged: remove it and try again"
+    fi
     source=$(echo "$work"/tree/usr/share/cargo/registry/aws-lc-sys-*/aws-lc)
-    [ -f "$source/CMakeLists.txt" ] || die "$package $package_version holds no AWS-LC source"
+    [ -f "$source/CMakeLists.txt" ] || die "$kept ($package_version) holds no AWS-LC source"
 }
 
 # Builds the tree $1 and installs it as $prefix.
@@ -200,7 +198,7 @@ fi
 
 mkdir -p "$deps" || die "cannot make $deps"
 deps=$(cd "$deps" && pwd)
-prefix=$deps/$name
+prefix=$deps/aws-lc
 kept=$deps/$package.deb
 # What the installed one was made from; another AWS_LC_SOURCE is another one.
 origin=${AWS_LC_SOURCE:-archive}${flags:+ $flags}
@@ -211,9 +209,9 @@ if ! is_there; then
     flock 9
 fi
 if ! is_there; then
-    work=$deps/$name.work
-    stage=$deps/$name.new
-    log=$deps/$name.log
+    work=$deps/aws-lc.work
+    stage=$deps/aws-lc.new
+    log=$deps/aws-lc.log
     mkdir -p "$work"
     : >"$log"
     package_version=
@@ -223,7 +221,10 @@ if ! is_there; then
             die "AWS_LC_SOURCE=$AWS_LC_SOURCE: not a source tree of AWS-LC"
         fi
     else
-        fetch
+        # With flags it is the version that was built without.
+        if [ -z "$flags" ] || [ ! -f "$kept" ]; then
+            fetch
+        fi
         unpack
     fi
     version=$(header_version "$source/include")

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -210,6 +211,22 @@ def suite_build_release():
     return Tally(failed=int(run([TOP / "tools/release.sh"], 1200) != 0))
 
 
+def suite_install():
+    """It lies where it was asked for, and runs."""
+    with tempfile.TemporaryDirectory() as top:
+        status = run(["make", "install", f"DESTDIR={top}", "PREFIX=/opt/reprise"], 300,
+                     env={**os.environ, "SETUP": "no"}, stdout=subprocess.DEVNULL)
+        placed = {str(file.relative_to(top)) for file in Path(top).rglob("*") if file.is_file()}
+        expected = {"opt/reprise/bin/reprise", "opt/reprise/share/man/man1/reprise-run.1",
+                    "opt/reprise/share/man/man5/reprise.conf.5"}
+        if status == 0 and expected <= placed:
+            status = run([f"{top}/opt/reprise/bin/reprise", "--version"], 10, stdout=subprocess.DEVNULL)
+        else:
+            print(f"install: {sorted(placed)}", flush=True)
+            status = 1
+    return Tally(passed=int(status == 0), failed=int(status != 0))
+
+
 def suite_program_release():
     return pytest("tests/program", "program-release", 900, REPRISE_BIN=str(BUILD / "release/reprise"))
 
@@ -242,6 +259,7 @@ SUITES = {
     "fuzz-asan": suite_fuzz_asan,
     "program-asan": suite_program_asan,
     "build-release": suite_build_release,
+    "install": suite_install,
     "program-release": suite_program_release,
 }
 GROUPS = {
@@ -252,7 +270,7 @@ GROUPS = {
 # A suite whose build failed can't say anything: it counts as one failure, unrun.
 NEEDS = {"lint": "build", "unit": "build", "fuzz": "build", "program": "build",
          "unit-asan": "build-asan", "fuzz-asan": "build-asan", "program-asan": "build-asan",
-         "program-release": "build-release"}
+         "install": "build-release", "program-release": "build-release"}
 
 
 def check(names):

@@ -21,8 +21,11 @@ if [ -f "$build/build.ninja" ] && [ "$state" = "$(cat "$before" 2>/dev/null)" ];
     exit 0
 fi
 
+# Whatever happens from here on, it is not what it was.
+compiler_before=$(head -n 1 "$before" 2>/dev/null || true)
+rm -f "$before"
 again=
-if [ "$compiler" = "$(head -n 1 "$before" 2>/dev/null)" ]; then
+if [ "$compiler" = "$compiler_before" ]; then
     again=--reconfigure
 else
     # Meson takes the compiler at the first set-up only, and its --wipe empties the whole
@@ -33,7 +36,6 @@ mkdir -p "$build"
 log=$build/configure.log
 # shellcheck disable=SC2086 # empty or one word
 if ! meson setup $again "$build" "$tools/.." -Daws_lc="$prefix" "$@" >"$log" 2>&1; then
-    rm -f "$before"
     cat "$log" >&2
     exit 1
 fi

@@ -205,7 +205,10 @@ def arguments():
     parser.add_argument("--works", default=",".join(WORKS), help="works, with commas between")
     parser.add_argument("--out", type=Path, default=TOP / "build" / "bench")
     parser.add_argument("--reprise", default=str(TOP / "build" / "release" / "reprise"))
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not os.access(options.reprise, os.X_OK):
+        parser.error(f"{options.reprise} is not there, expected what `make release` builds")
+    return options
 
 
 def start_all(options, names, folder, backend):

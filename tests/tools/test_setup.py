@@ -166,18 +166,27 @@ def test_aws_lc_tells_that_the_archive_is_not_reached(tmp_path, classic):
     assert not (tmp_path / "deps/aws-lc").exists()
 
 
-@pytest.mark.parametrize("flags", [None, "-O1"])
-def test_aws_lc_takes_the_package_that_it_kept(tmp_path, flags):
-    """No archive is asked again, for a build with flags of its own either."""
+def test_aws_lc_with_flags_is_of_the_version_that_was_kept(tmp_path):
+    """No archive is asked again."""
     control = tmp_path / "package/DEBIAN/control"
     control.parent.mkdir(parents=True)
     control.write_text("Package: librust-aws-lc-sys-dev\nVersion: 9.9-1\nArchitecture: all\n"
                        "Maintainer: nobody\nDescription: empty\n")
-    (tmp_path / "deps").mkdir()
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tmp_path / "package",
-                    tmp_path / "deps/librust-aws-lc-sys-dev.deb"], check=True, capture_output=True)
-    done = aws_lc(tmp_path, APT_CONFIG="/nonexistent", AWS_LC_SOURCE=None, AWS_LC_PREFIX=None, AWS_LC_FLAGS=flags)
+    kept = tmp_path / "deps/librust-aws-lc-sys-dev.deb"
+    kept.parent.mkdir()
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tmp_path / "package", kept],
+                   check=True, capture_output=True)
+    done = aws_lc(tmp_path, APT_CONFIG="/nonexistent", AWS_LC_SOURCE=None, AWS_LC_PREFIX=None,
+                  AWS_LC_FLAGS="-O1")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "librust-aws-lc-sys-dev 9.9-1 holds no AWS-LC source" in done.stderr
+    assert f"{kept} (9.9-1) holds no AWS-LC source" in done.stderr
     assert "fetching" not in done.stderr
-    assert (tmp_path / f"deps/aws-lc{'-release' if flags else ''}.work").is_dir()
+
+
+def test_aws_lc_tells_that_the_package_that_it_kept_is_damaged(tmp_path):
+    kept = tmp_path / "deps/librust-aws-lc-sys-dev.deb"
+    kept.parent.mkdir()
+    kept.write_text("no package")
+    done = aws_lc(tmp_path, AWS_LC_SOURCE=None, AWS_LC_PREFIX=None, AWS_LC_FLAGS="-O1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{kept} is damaged: remove it" in done.stderr
