@@ -196,7 +196,8 @@ static int bench_shared(uint32_t sessions) {
         fprintf(stderr, "bench-store: %s\n", err.text);
         return 1;
     }
-    for (unsigned processes = 1; (long)processes <= cores && processes <= CPU_SETSIZE; processes *= 2) {
+    for (unsigned processes = 1; (long)processes <= cores && processes <= CPU_SETSIZE;
+         processes *= 2) {
         failed |= bench_together(&cache, sessions, processes);
     }
     shared_free(region, len);
