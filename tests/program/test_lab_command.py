@@ -176,7 +176,9 @@ def tshark(file, *args):
         pytest.skip("tshark is not installed")
     done = subprocess.run(
         ["tshark", "-r", file, "-o", f"tls.keylog_file:{file}.keys",
-         "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", *args],
+         "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE",
+         # a port that the kernel gave may be that of another protocol
+         "-o", "tcp.try_heuristic_first:TRUE", *args],
         capture_output=True, timeout=120, text=True, check=True,
     )
     return done.stdout.split("\n")[:-1]
