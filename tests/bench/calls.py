@@ -7,6 +7,7 @@ back on each, and prints how many of each system call the worker made for one.
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -51,13 +52,13 @@ def main():
     with common.terminator(workers=1) as (pid, port):
         # the worker is the first child
         worker = common.children(pid)[0]
-        for name, tls12, resume in (
-            ("TLS 1.2 full", True, False),
-            ("TLS 1.2 by ticket", True, True),
-            ("TLS 1.3 full", False, False),
-            ("TLS 1.3 PSK", False, True),
+        for name, version, resume in (
+            ("TLS 1.2 full", ssl.TLSVersion.TLSv1_2, False),
+            ("TLS 1.2 by ticket", ssl.TLSVersion.TLSv1_2, True),
+            ("TLS 1.3 full", ssl.TLSVersion.TLSv1_3, False),
+            ("TLS 1.3 PSK", ssl.TLSVersion.TLSv1_3, True),
         ):
-            context = common.client_context(tls12)
+            context = common.client_context(version)
             state = {"session": connect(context, port, None)[0], "reused": 0}
 
             def work():

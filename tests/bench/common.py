@@ -10,7 +10,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
+import peers
+
+TOP = peers.TOP
 
 CONFIG = """
 workers: {workers}
@@ -52,10 +54,7 @@ def serve(listener):
 
 def start(folder, workers, port):
     """Starts the terminator; returns its process and its port."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", "key.pem", "-out", "chain.pem", "-subj", "/CN=localhost", "-days", "2"],
-        cwd=folder, check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+    peers.self_sign(folder)
     (folder / "reprise.conf").write_text(CONFIG.format(workers=workers, port=port))
     log = open(folder / "log", "w+")
     program = subprocess.Popen([TOP / "build" / "reprise", "run", "-c", folder / "reprise.conf"], stderr=log)
@@ -89,10 +88,8 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def client_context(tls12=False):
+def client_context(version):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if tls12:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
     return context

@@ -207,16 +207,9 @@ def visit(context, port, session):
     return found
 
 
-def client_context(version):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.minimum_version = context.maximum_version = version
-    return context
-
-
 def part_evict(options):
     """Clients that come again, each with the session it had last, and a cache without room for all."""
-    context = client_context(ssl.TLSVersion.TLSv1_2)
+    context = common.client_context(ssl.TLSVersion.TLSv1_2)
     context.options |= ssl.OP_NO_TICKET
     nginx = peers.NGINX.replace("shared:bench:20m", "shared:bench:1m")
     come, rows = arrivals(), []
@@ -267,7 +260,7 @@ def part_nagle(options):
             cells = [name]
             for version in versions if server else ():
                 for again in (False, True):
-                    context, session, took = client_context(version), None, []
+                    context, session, took = common.client_context(version), None, []
                     for _ in range(21):
                         ms, session, resumed = ask(context, server[1], session if again else None)
                         took += [ms] if resumed == again else []

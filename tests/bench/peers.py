@@ -166,11 +166,18 @@ def free_port():
         return free.getsockname()[1]
 
 
-def make_certificate(folder):
+P256 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+def self_sign(folder, kind=P256, key="key.pem", chain="chain.pem"):
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", "key.pem", "-out", "chain.pem", "-subj", "/CN=localhost", "-days", "2"],
+        ["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", key, "-out", chain,
+         "-subj", "/CN=localhost", "-days", "2"],
         cwd=folder, check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+
+
+def make_certificate(folder):
+    self_sign(folder)
     combined = (folder / "key.pem").read_text() + (folder / "chain.pem").read_text()
     (folder / "combined.pem").write_text(combined)
 

@@ -80,14 +80,26 @@ static double ids_ns(uint64_t among, bool drawn) {
     return all == 1 ? ns : ns; /* so that it is not left out */
 }
 
-static int bench_cache(uint32_t sessions) {
+/* Makes a cache of so many sessions. Returns its memory, to be freed with shared_free; null, said
+ * on standard error, when that failed. */
+static void *cache_make(struct cache *cache, uint32_t sessions, size_t *len) {
     struct err err = { 0 };
-    struct cache cache;
     const struct cache_size size = { .sessions = sessions };
-    size_t len = cache_layout_bytes(size);
-    void *region = shared_alloc(len);
-    if (cache_init(&cache, region, size, &err) != 0) {
+    *len = cache_layout_bytes(size);
+    void *region = shared_alloc(*len);
+    if (cache_init(cache, region, size, &err) != 0) {
         fprintf(stderr, "bench-store: %s\n", err.text);
+        shared_free(region, *len);
+        return NULL;
+    }
+    return region;
+}
+
+static int bench_cache(uint32_t sessions) {
+    struct cache cache;
+    size_t len = 0;
+    void *region = cache_make(&cache, sessions, &len);
+    if (!region) {
         return 1;
     }
     put(&cache, 0, sessions); /* the pages are there from here on */
@@ -185,15 +197,12 @@ static int bench_together(struct cache *cache, uint32_t sessions, unsigned proce
 }
 
 static int bench_shared(uint32_t sessions) {
-    struct err err = { 0 };
     struct cache cache;
-    const struct cache_size size = { .sessions = sessions };
-    size_t len = cache_layout_bytes(size);
-    void *region = shared_alloc(len);
+    size_t len = 0;
+    void *region = cache_make(&cache, sessions, &len);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int failed = 0;
-    if (cache_init(&cache, region, size, &err) != 0) {
-        fprintf(stderr, "bench-store: %s\n", err.text);
+    if (!region) {
         return 1;
     }
     for (unsigned processes = 1; (long)processes <= cores && processes <= CPU_SETSIZE;

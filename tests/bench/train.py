@@ -44,10 +44,7 @@ def prepare(program, folder, port, backend_port):
     shutil.copy(program, folder / "reprise")
     peers.make_floor(folder)
     peers.make_certificate(folder)
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa-key.pem",
-         "-out", "rsa.pem", "-subj", "/CN=localhost", "-days", "2"],
-        cwd=folder, check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+    peers.self_sign(folder, ["rsa:2048"], "rsa-key.pem", "rsa.pem")
     text = peers.REPRISE.format(port=port, backend=backend_port)
     both = text.replace("key: key.pem }", "key: key.pem }, { chain: rsa.pem, key: rsa-key.pem }")
     assert both != text
